@@ -107,4 +107,4 @@ class Site:
 
 
 NOT_A_REQUEST = Request()
-NOT_A_REQUEST.method, NOT_A_REQUEST.target, NOT_A_REQUEST.fields = "-", "-", {}
+NOT_A_REQUEST.method, NOT_A_REQUEST.target, NOT_A_REQUEST.fields = "", "", {}

@@ -200,6 +200,8 @@ class Crew:
             try:
                 job = ready.popleft()
             except IndexError:
+                job = None
+            if job is None:  # not in the handler: what the application raises must not seem to come of it
                 worker.dispatch()
                 if self._surplus and self._leave():
                     self._gate.acquire()
