@@ -49,7 +49,7 @@ def built(source: Path) -> Path:
 @pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
 def test_twistd_and_twist_find_it_from_any_directory(kind: str, source: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if kind == "editable":
-        what = ["--editable", source]
+        what: list[str | Path] = ["--editable", source]
     else:
         what = list(request.getfixturevalue("built").glob("*.whl" if kind == "wheel" else "*.tar.gz"))
     run(sys.executable, "-m", "venv", tmp_path / "venv")
