@@ -1,0 +1,70 @@
+# make help lists the targets. PYTHON=/path/to/python3 chooses the interpreter, and gives it a virtual environment of its own.
+
+ifdef PYTHON
+VENV := .venv-$(shell '$(PYTHON)' -c 'import sysconfig; print(sysconfig.get_config_var("LDVERSION"))')
+else
+VENV := .venv
+endif
+BIN := $(abspath $(VENV))/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+PYTEST := $(BIN)/python -m pytest
+UNIT := --ignore=tests/system --ignore=tests/conformance --ignore=tests/test_packaging.py
+
+.PHONY: help serve test check unit test-pythons bench tools clean
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+serve: $(VENV)/.serve ## serve the example Django site on http://127.0.0.1:8000 (ARGS=... are added to the command line)
+	cd examples/django_site && $(BIN)/python manage.py demo
+	cd examples/django_site && exec $(BIN)/twistd -n --pidfile= hendrix --wsgi=mysite.wsgi.application $(ARGS)
+
+test: tools check $(VENV)/.dev ## set everything up, then check and run all tests
+	$(PYTEST) -n 2 -m 'not alone'
+	$(PYTEST) -m alone || [ $$? = 5 ]  # 5: no test is marked so
+
+check: $(VENV)/.dev ## ruff, mypy --strict and the import layers
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(PYTEST) -q tests/test_layers.py
+
+unit: $(VENV)/.test ## the tests that need no process and no server
+	$(PYTEST) $(UNIT)
+
+test-pythons: ## the unit tests on each interpreter at hand
+	@set -e; for python in $$(.ci/python --all); do echo "== $$python"; $(MAKE) unit PYTHON="$$python"; done
+
+bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
+	.ci/tools wrk
+	$(BIN)/python bench/bench.py $(ARGS)
+
+clean: ## remove what make made
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The commands that the tests call.
+tools:
+	@.ci/tools curl openssl || true
+
+# One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.
+$(VENV)/.made: setup.py
+	python=$$(.ci/python $(PYTHON)) && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.made
+	$(INSTALL) '.[tls,django]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made
+	$(INSTALL) '.[test]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made
+	$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.test
+
+$(VENV)/.bench: $(VENV)/.made bench/requirements.txt
+	$(INSTALL) . --requirement bench/requirements.txt
+	@touch $@

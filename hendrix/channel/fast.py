@@ -1,0 +1,182 @@
+"""The fast lane: plain sockets, read and written by the crew itself. One epoll, one-shot, is its `Source`.
+
+*An event is a hint, the pop is the baton.* What waits for input stands in ``armed`` under its file descriptor, and whoever pops it from
+there, a worker that was told of input or the reactor at a deadline, owns it until it arms it again. So a late event for a descriptor
+that has been closed and used again does no harm: it makes somebody look at a connection that has nothing to read.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from hendrix.threads.crew import Crew
+
+log = Logger(namespace="hendrix.channel")
+
+# Events taken at once. Few enough that what they bring is served before the last of them has waited long.
+BATCH = 64
+READ = select.EPOLLIN | select.EPOLLONESHOT
+WRITE = select.EPOLLOUT | select.EPOLLONESHOT
+
+AVAILABLE = hasattr(select, "epoll") and hasattr(select, "EPOLLONESHOT") and hasattr(os, "eventfd")
+
+
+class Holder(Protocol):
+    """What waits for input: a connection or a listening socket."""
+
+    def ready(self) -> None:
+        """There may be input, or room for output. The caller has popped it from ``armed``: it owns itself now."""
+
+    def arm(self) -> None:
+        """Wait (again)."""
+
+    def fail(self) -> None:
+        """`ready` raised: a bug. Close."""
+
+
+class FastLane:
+    """The `Source` of a crew: readiness of plain sockets.
+
+    :param clock: seconds, monotonic.
+    :ivar crew: runs the requests; set once before `poll` is called.
+    :ivar now: the clock, as of the last look; good enough for deadlines.
+    """
+
+    crew: Crew
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._poller = select.epoll()
+        self._armed: dict[int, Holder] = {}
+        self._clock = clock
+        self.now = clock()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller.register(self._bell, select.EPOLLIN)
+
+    # Source: worker threads, and the monitor.
+
+    def poll(self, seconds: float) -> None:
+        armed = self._armed
+        for fd, _ in self._poller.poll(seconds, BATCH):
+            self.now = self._clock()
+            holder = armed.pop(fd, None)
+            if holder is not None:
+                try:
+                    holder.ready()
+                except Exception:
+                    log.failure("reading from a socket failed: this is a bug in hendrix")
+                    holder.fail()
+            elif fd == self._bell:
+                self._hear()
+
+    def wake(self) -> None:
+        try:
+            os.eventfd_write(self._bell, 1)
+        except (BlockingIOError, ValueError):
+            pass  # it rings already
+
+    def _hear(self) -> None:
+        try:
+            os.eventfd_read(self._bell)
+        except BlockingIOError:
+            pass  # another worker heard it
+
+    # The owner of a holder.
+
+    def arm(self, holder: Holder, fd: int, events: int) -> None:
+        """Wait for ``events``. From here on the holder belongs to whoever pops it."""
+        self._armed[fd] = holder
+        self._poller.modify(fd, events)
+
+    def arm_first(self, holder: Holder, fd: int, events: int) -> None:
+        """The same for a descriptor that is new here."""
+        self._armed[fd] = holder
+        self._poller.register(fd, events)
+
+    def claim(self, holder: Holder, fd: int) -> bool:
+        """Take a holder that waits (the reactor thread). False if somebody else has it."""
+        if self._armed.get(fd) is not holder:
+            return False
+        taken = self._armed.pop(fd, None)
+        if taken is holder:
+            return True
+        if taken is not None:  # it went between the two steps, and another came to stand under its number
+            taken.arm()
+        return False
+
+    def forget(self, fd: int) -> None:
+        """Before a descriptor is closed that has been claimed: its event may still be due, and a fork may hold it open."""
+        try:
+            self._poller.unregister(fd)
+        except (OSError, ValueError):
+            pass
+
+    def close(self) -> None:
+        """After the crew has quit."""
+        self._poller.close()
+        os.close(self._bell)
+
+
+class Acceptor:
+    """A listening socket on the fast lane.
+
+    :param listening: non-blocking; closed by `stop`.
+    :param connected: called with each new socket and the client's address, on the thread that accepted it.
+    """
+
+    # Accepted in one go before others have their turn.
+    AT_ONCE = 64
+    # Seconds to leave new connections alone when there are no file descriptors left.
+    PAUSE = 1.0
+
+    def __init__(self, lane: FastLane, listening: socket.socket, connected: Callable[[socket.socket, object], None], call_later: Callable[..., object]) -> None:
+        self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
+        self._fd = listening.fileno()
+        self._stopped = False
+        self._closed = False
+
+    def start(self) -> None:
+        self._lane.arm_first(self, self._fd, READ)
+
+    def ready(self) -> None:
+        try:
+            for _ in range(self.AT_ONCE):
+                connection, address = self._socket.accept()
+                self._connected(connection, address)
+        except (BlockingIOError, ConnectionAbortedError):
+            pass
+        except OSError as error:
+            log.error("cannot accept a connection: {error}; trying again in {pause} s", error=error, pause=self.PAUSE)
+            self._call_later(self.PAUSE, self.arm)
+            return
+        self.arm()
+
+    def arm(self) -> None:
+        if self._stopped:
+            self._close()
+        else:
+            self._lane.arm(self, self._fd, READ)
+            # `stop` may have looked for it just before it was armed.
+            if self._stopped and self._lane.claim(self, self._fd):
+                self._close()
+
+    def fail(self) -> None:
+        self.arm()
+
+    def stop(self) -> None:
+        """Accept what the kernel has completed already, and no more (the reactor thread)."""
+        self._stopped = True
+        if self._lane.claim(self, self._fd):
+            self.ready()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._lane.forget(self._fd)
+            self._socket.close()

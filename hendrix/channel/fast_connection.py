@@ -1,0 +1,421 @@
+"""A connection on the fast lane. Whoever owns it, mostly a worker, calls it; nobody else does.
+
+Its life: *armed* (waits for input) -> *read* -> *ready* (requests wait for a worker) -> *turn* (a worker answers them in order) ->
+*dispatch* (the last answer of the turn is sent) -> armed again. What the client is too slow to take waits in ``unsent``, and the
+connection for room; it takes no further turn before that is gone, so what it holds is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections import deque
+from typing import Final
+
+from hendrix.channel.fast import READ, WRITE, FastLane
+from hendrix.channel.site import Peer, Site
+from hendrix.errors import Disconnected, PeerError
+from hendrix.threads.crew import Worker
+from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
+from hendrix.wire.response import CONTINUE, Stamp
+
+# What a connection that is armed waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
+SENDING: Final = 3
+LINGERING: Final = 4
+
+# Bytes of one read: between requests, and in the middle of a large content.
+SMALL_READ = 16384
+LARGE_READ = 262144
+# Bytes that an application may be ahead of its client; above, its thread waits.
+HIGH_WATER = 262144
+# Bytes for one sendfile call, so that one fast client does not hold a worker.
+FILE_PIECE = 1 << 20
+# Seconds of pipelined requests that one connection may have answered before others have their turn.
+TURN = 0.005
+# Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
+LINGER = 5.0
+
+DONTWAIT = socket.MSG_DONTWAIT
+RESET = struct.pack("ii", 1, 0)
+
+
+class FilePart:
+    """Bytes of an open file that the kernel is to send."""
+
+    __slots__ = ("count", "file", "offset")
+
+    def __init__(self, file: int, offset: int, count: int) -> None:
+        # The application closes its file before the client has read it.
+        self.file, self.offset, self.count = os.dup(file), offset, count
+
+    def send(self, sock: socket.socket) -> int:
+        sent = os.sendfile(sock.fileno(), self.file, self.offset, min(self.count, FILE_PIECE))
+        if not sent:
+            raise OSError("the file became shorter while it was sent")
+        self.offset += sent
+        self.count -= sent
+        return sent
+
+    def close(self) -> None:
+        os.close(self.file)
+
+
+class FastConnection:
+    """One client. A `Holder` of the lane, a `Job` and a `Parcel` of the crew, and an `Outlet` for the application."""
+
+    __slots__ = (
+        "_answer", "_keep_alive", "_lane", "_parser", "_peer", "_refusal", "_registered", "_site", "_size", "_socket", "_unsent", "_worker",
+        "draining", "fd", "open", "owners", "since", "stage", "stamp",
+    )  # fmt: skip
+
+    def __init__(self, lane: FastLane, site: Site, sock: socket.socket, peer: Peer, owners: set[FastConnection]) -> None:
+        self._lane, self._site, self._socket, self._peer = lane, site, sock, peer
+        self.stamp: Stamp = site.stamp
+        self.fd = sock.fileno()
+        self.owners = owners
+        self.open = True
+        self.draining = False
+        # A client that has just connected owes us a request line, as one that has begun it.
+        self.stage: int = HEAD
+        self.since = lane.now
+        self._registered = False
+        self._parser: RequestParser | None = None
+        self._refusal: PeerError | None = None
+        self._unsent: deque[memoryview | FilePart] | None = None
+        self._size = 0
+        self._keep_alive = True
+        self._answer = b""
+        self._worker: Worker | None = None
+        owners.add(self)
+
+    # Armed, then read. The owner is the thread that polls.
+
+    def ready(self) -> None:
+        if self.stage == SENDING:
+            self._send_more()
+            return
+        if self.stage == LINGERING:
+            self._discard()
+            return
+        try:
+            data = self._socket.recv(LARGE_READ if self.stage == CONTENT else SMALL_READ, DONTWAIT)
+        except BlockingIOError:
+            self._wait_for_input()
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = self._site.parser()
+        try:
+            parser.feed(data)
+        except PeerError as error:
+            self._refusal = error
+        if parser.requests or self._refusal is not None:
+            self._queue(parser)
+        else:
+            self._wait_for_input()
+
+    def _queue(self, parser: RequestParser) -> None:
+        """Stand in line for a worker, or hear that the line is too long."""
+        crew = self._lane.crew
+        if crew.backlog < self._site.limits.backlog or not parser.requests:
+            crew.submit(self)
+            return
+        answers = []
+        while parser.requests and self._keep_alive:
+            request = parser.requests.popleft()
+            self._keep_alive = request.keep_alive and not self.draining
+            answers.append(self._site.overloaded(request, self._peer, self._keep_alive))
+        self._transmit(b"".join(answers))
+        self._end_turn()
+
+    def _wait_for_input(self) -> None:
+        parser = self._parser
+        if parser is None:
+            stage = HEAD
+        else:
+            if parser.wants_continue:
+                # Every answer before it is out by now (RFC 9110 section 10.1.1).
+                parser.wants_continue = False
+                self._transmit(CONTINUE)
+            stage = parser.stage
+        if self.draining and (stage == IDLE or parser is None):
+            self.close()
+            return
+        if stage != HEAD or self.stage != HEAD:
+            # The head has one deadline for all of it, content one for each read: a client that trickles its head gains nothing.
+            self.since = self._lane.now
+        self.stage = stage
+        self._arm(READ)
+
+    def arm(self) -> None:
+        self._arm(WRITE if self._unsent else READ)
+
+    def _arm(self, events: int) -> None:
+        if self._registered:
+            self._lane.arm(self, self.fd, events)
+        else:
+            self._registered = True
+            self._lane.arm_first(self, self.fd, events)
+
+    # A turn. The owner is a worker.
+
+    def run(self, worker: Worker) -> None:
+        parser = self._parser
+        assert parser is not None
+        self._worker = worker
+        requests, site, peer = parser.requests, self._site, self._peer
+        began = 0.0
+        while requests and self.open:
+            # True: the turn is over, and the connection may belong to somebody else by now.
+            if site.respond(requests.popleft(), peer, self):
+                return
+            if not began:
+                began = site.clock()
+            elif site.clock() - began > TURN:
+                worker.dispatch()
+                self._lane.crew.submit(self)
+                return
+        self._keep_alive = False
+        if self._refusal is not None:
+            self._answer = site.refuse(self._refusal, peer)
+        worker.hold(self)
+
+    def finish(self, data: bytes, keep_alive: bool) -> bool:
+        worker, parser = self._worker, self._parser
+        assert worker is not None and parser is not None
+        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
+            worker.hold(Answer(self, data))
+            return False
+        self._keep_alive, self._answer = keep_alive, data
+        worker.hold(self)
+        return True
+
+    def send(self, data: bytes) -> None:
+        worker = self._worker
+        assert worker is not None
+        worker.dispatch()
+        self._transmit(data)
+        if self._size > HIGH_WATER:
+            self._wait_for_room()
+        if not self.open:
+            raise Disconnected("the client has gone")
+
+    def send_file(self, data: bytes, file: int, offset: int, count: int) -> bool:
+        assert self._worker is not None
+        self._worker.dispatch()
+        self._socket.setblocking(False)  # sendfile has no flag for it
+        self._transmit(data)
+        self._keep(FilePart(file, offset, count))
+        self._push()
+        return True
+
+    def abort(self) -> bool:
+        assert self._worker is not None
+        self._worker.dispatch()
+        self.close(reset=True)
+        return True
+
+    # Sent. The owner is the worker, or the monitor for it, or the thread that polls.
+
+    def dispatch(self) -> None:
+        data, self._answer = self._answer, b""
+        self._transmit(data)
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._worker = None
+        if not self.open:
+            self.close()
+        elif self._unsent:
+            self.stage, self.since = SENDING, self._lane.now
+            self._arm(WRITE)
+        elif not self._keep_alive:
+            self._part()
+        elif self._parser is not None and (self._parser.requests or self._refusal is not None):
+            self._queue(self._parser)
+        else:
+            self.stage = IDLE
+            if self.draining:
+                self.ready()  # closes, unless something has come in
+            else:
+                self._wait_for_input()
+
+    def _transmit(self, data: bytes) -> None:
+        """Send what the kernel takes, keep the rest."""
+        if not data or not self.open:
+            return
+        if self._unsent:
+            self._keep(memoryview(data))
+            return
+        try:
+            sent = self._socket.send(data, DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.open = False
+            return
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
+
+    def _keep(self, item: memoryview | FilePart) -> None:
+        if self._unsent is None:
+            self._unsent = deque()
+        self._unsent.append(item)
+        if isinstance(item, memoryview):
+            self._size += len(item)
+
+    def _push(self) -> bool:
+        """Send of what is kept as much as the kernel takes. True if something went."""
+        unsent, moved = self._unsent, False
+        try:
+            while unsent:
+                item = unsent[0]
+                if isinstance(item, FilePart):
+                    item.send(self._socket)
+                    moved = True
+                    if item.count:
+                        break  # others have their turn; there is room, so the event comes again at once
+                    item.close()
+                    unsent.popleft()
+                    continue
+                sent = self._socket.send(item, DONTWAIT)
+                moved = True
+                self._size -= sent
+                if sent < len(item):
+                    unsent[0] = item[sent:]
+                    break
+                unsent.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.open = False
+        return moved
+
+    def _send_more(self) -> None:
+        if self._push():
+            self.since = self._lane.now
+        self._end_turn()
+
+    def _wait_for_room(self) -> None:
+        """The application is too far ahead of its client: its thread waits, no longer than the write timeout without progress."""
+        poller = select.poll()
+        poller.register(self.fd, select.POLLOUT)
+        while self.open and self._size > HIGH_WATER // 2:
+            if not poller.poll(self._site.limits.write_timeout * 1000):
+                self.open = False
+            else:
+                self._push()
+
+    # The end.
+
+    def _part(self) -> None:
+        """Close so that what was sent arrives: a socket closed with input unread resets the connection (RFC 9112 section 9.6)."""
+        if self._refusal is None and self._parser is not None and self._parser.finished:
+            self.close()  # the client said that it sends no more
+            return
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.stage, self.since = LINGERING, self._lane.now
+        self._discard()
+
+    def _discard(self) -> None:
+        try:
+            if self._socket.recv(LARGE_READ, DONTWAIT):
+                self._arm(READ)
+            else:
+                self.close()
+        except BlockingIOError:
+            self._arm(READ)
+        except OSError:
+            self.close()
+
+    def fail(self) -> None:
+        self.close(reset=True)
+
+    def close(self, reset: bool = False) -> None:
+        """Let go of everything (the owner)."""
+        self.open = False
+        self.owners.discard(self)
+        if self._parser is not None:
+            self._parser.close()
+            for request in self._parser.requests:
+                if request.content is not None:
+                    request.content.close()
+        for item in self._unsent or ():
+            if isinstance(item, FilePart):
+                item.close()
+        self._unsent = None
+        if reset:
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            except OSError:
+                pass
+        self._socket.close()
+
+    # Deadlines and drain: the reactor thread, which takes the baton first.
+
+    def overdue(self, now: float) -> bool:
+        """Whether it has waited too long for what it waits for. A hint: ask again when it is yours."""
+        limits = self._site.limits
+        waits = now - self.since
+        if self.stage == IDLE:
+            return waits > limits.keepalive
+        if self.stage == HEAD:
+            return waits > limits.header_timeout
+        if self.stage == CONTENT:
+            return waits > limits.body_timeout
+        return waits > (LINGER if self.stage == LINGERING else limits.write_timeout)
+
+    def expire(self, now: float) -> None:
+        """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
+        if not self._lane.claim(self, self.fd):
+            return
+        if not self.overdue(now):
+            self.arm()
+            return
+        if self._parser is not None and self.stage in (HEAD, CONTENT):
+            self._transmit(self._site.refuse(PeerError(408, "the request did not arrive in time"), self._peer))
+            self._keep_alive = False
+            self._end_turn()
+            return
+        self._lane.forget(self.fd)
+        self.close(reset=self.stage == SENDING)
+
+    def drain(self) -> None:
+        """Answer what has come, then close: now, if nothing has."""
+        self.draining = True
+        if self._lane.claim(self, self.fd):
+            self.ready()
+
+    def cut(self) -> bool:
+        """Close now, whatever it waits for. False if a worker has it."""
+        if not self._lane.claim(self, self.fd):
+            return False
+        self._lane.forget(self.fd)
+        self.close(reset=True)
+        return True
+
+
+class Answer:
+    """An answer that is not the last one of its turn. A `Parcel`: only sends."""
+
+    __slots__ = ("_connection", "_data")
+
+    def __init__(self, connection: FastConnection, data: bytes) -> None:
+        self._connection, self._data = connection, data
+
+    def dispatch(self) -> None:
+        self._connection._transmit(self._data)

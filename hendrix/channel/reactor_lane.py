@@ -1,0 +1,285 @@
+"""The reactor lane: TLS, and every transport that is not a plain socket. The reactor owns the connection, always.
+
+A worker calls the application and posts what it answers to the mailbox; the reactor writes it. One request of a connection at a time is
+with a worker, so answers leave in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from hendrix.channel.fast_connection import HIGH_WATER, LINGER, LINGERING, SENDING
+from hendrix.channel.site import Peer, Site
+from hendrix.errors import Disconnected, PeerError
+from hendrix.threads.crew import Crew, Worker
+from hendrix.threads.mailbox import Mailbox
+from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
+from hendrix.wire.response import CONTINUE, Stamp
+
+# With a worker: no deadline here, the application has what time it takes.
+BUSY: Final = 5
+# Requests of one connection that wait; above, it is not read.
+PIPELINED = 16
+# Bytes handed to the transport at once, so that a slow reader is seen to make progress.
+PIECE = 65536
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class ReactorConnection(Protocol):
+    """One client. Every method runs in the reactor thread."""
+
+    def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection]) -> None:
+        self.site, self.crew, self.mailbox, self._owners = site, crew, mailbox, owners
+        self.peer: Peer = ("", "")
+        self.draining = False
+        self.lost = threading.Event()
+        self.room = threading.Event()
+        self.stage: int = HEAD
+        self.since = site.clock()
+        self._parser = site.parser()
+        self._refusal: PeerError | None = None
+        self._outgoing: deque[bytes] = deque()
+        self._busy = self._paused = self._reading_paused = self._closing = False
+
+    # IProtocol.
+
+    def connectionMade(self) -> None:
+        self._owners.add(self)
+        address = self.transport.getPeer()
+        self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
+        if ISSLTransport.providedBy(self.transport):
+            self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
+        self.transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing or self._refusal is not None:
+            return  # lingering
+        try:
+            self._parser.feed(data)
+        except PeerError as error:
+            self._refusal = error
+        if len(self._parser.requests) >= PIPELINED and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+        self._go_on()
+
+    def readConnectionLost(self) -> None:
+        self._parser.finished = True
+        if not self._busy and not self._parser.requests and not self._outgoing:
+            self._close()
+
+    def writeConnectionLost(self) -> None:
+        """We did that."""
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.lost.set()
+        self.room.set()
+        self._owners.discard(self)
+        self._parser.close()
+        for request in self._parser.requests:
+            if request.content is not None:
+                request.content.close()
+        self._parser.requests.clear()
+        self._outgoing.clear()
+
+    # Requests.
+
+    def _go_on(self) -> None:
+        """Hand the next request to a worker, or wait for more."""
+        if self._busy or self._closing:
+            return
+        if self._parser.requests:
+            self._next()
+        elif self._refusal is not None:
+            self.write(self.site.refuse(self._refusal, self.peer))
+            self._close()
+        elif self.draining and self._parser.stage == IDLE or self._parser.finished:
+            self._close()
+        else:
+            self._wait()
+
+    def _next(self) -> None:
+        request = self._parser.requests.popleft()
+        if self.crew.backlog >= self.site.limits.backlog:
+            keep_alive = request.keep_alive and not self.draining
+            self.answered(self.site.overloaded(request, self.peer, keep_alive), keep_alive)
+            return
+        self._busy, self.stage = True, BUSY
+        self.crew.submit(Turn(self, request))
+
+    def _wait(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resumeProducing()
+        if self._parser.wants_continue:
+            self._parser.wants_continue = False
+            self.write(CONTINUE)
+        stage = SENDING if self._outgoing or self._paused else self._parser.stage
+        if stage != HEAD or self.stage != HEAD:
+            self.since = self.site.clock()
+        self.stage = stage
+
+    def answered(self, data: bytes, keep_alive: bool) -> None:
+        """The response to the request that a worker had is complete."""
+        self._busy = False
+        self.write(data)
+        if keep_alive:
+            self._go_on()
+        else:
+            self._close()
+
+    # Output, a piece at a time.
+
+    def write(self, data: bytes) -> None:
+        if data and not self.lost.is_set():
+            self._outgoing.append(data)
+            self._pump()
+
+    def _pump(self) -> None:
+        outgoing = self._outgoing
+        while outgoing and not self._paused:
+            data = outgoing.popleft()
+            if len(data) > PIECE:
+                outgoing.appendleft(data[PIECE:])
+                data = data[:PIECE]
+            self.since = self.site.clock()
+            self.transport.write(data)
+        if not outgoing:
+            self.room.set()
+            if self._closing:
+                self._lose()
+            elif self.stage == SENDING and not self._paused:
+                self.stage = HEAD  # so that `_wait` takes the stage of the parser, from now on
+                self._wait()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._pump()
+
+    def stopProducing(self) -> None:
+        """`connectionLost` follows."""
+
+    # The end.
+
+    def _close(self) -> None:
+        """Send what is left, then close."""
+        self._closing = True
+        self.stage, self.since = SENDING, self.site.clock()
+        if not self._outgoing:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.stage, self.since = LINGERING, self.site.clock()
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resumeProducing()
+        self.transport.unregisterProducer()
+        half_close = getattr(self.transport, "loseWriteConnection", None)
+        if self._refusal is not None and half_close is not None and not ISSLTransport.providedBy(self.transport):
+            half_close()  # the client may still send: read on, or closing resets the connection before it has read the answer
+        else:
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """A broken connection, at once."""
+        self.transport.abortConnection()
+
+    # Deadlines and drain.
+
+    def overdue(self, now: float) -> bool:
+        limits, waits = self.site.limits, now - self.since
+        if self._paused:
+            return waits > limits.write_timeout
+        seconds = {IDLE: limits.keepalive, HEAD: limits.header_timeout, CONTENT: limits.body_timeout, SENDING: limits.write_timeout, LINGERING: LINGER}
+        return self.stage in seconds and waits > seconds[self.stage]
+
+    def expire(self, now: float) -> None:
+        """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
+        if not self.overdue(now):
+            return
+        if not self._closing and not self._paused and self._parser.stage in (HEAD, CONTENT):
+            self._refusal = PeerError(408, "the request did not arrive in time")
+            self._go_on()
+        else:
+            self.abort()
+
+    def drain(self) -> None:
+        """Answer what has come, then close: now, if nothing has."""
+        if not self.draining:
+            self.draining = True
+            if not self._outgoing:
+                self._go_on()
+
+    def cut(self) -> bool:
+        self.abort()
+        return True
+
+
+class Turn:
+    """One request with a worker. A `Job` of the crew and an `Outlet` for the application; runs on the worker thread."""
+
+    def __init__(self, connection: ReactorConnection, request: Request) -> None:
+        self._connection, self._request = connection, request
+        self._post = connection.mailbox.post
+        self._ahead = 0
+        self.stamp: Stamp = connection.site.stamp
+
+    @property
+    def draining(self) -> bool:
+        return self._connection.draining
+
+    def run(self, worker: Worker) -> None:
+        self._connection.site.respond(self._request, self._connection.peer, self)
+
+    def send(self, data: bytes) -> None:
+        connection = self._connection
+        self._ahead += len(data)
+        if self._ahead > HIGH_WATER:
+            # Lower the flag before posting: the reactor raises it when all that was posted is with the transport.
+            connection.room.clear()
+            self._post(connection.write, data)
+            self._ahead = 0
+            if not connection.room.wait(connection.site.limits.write_timeout):
+                raise Disconnected("the client does not read")
+        else:
+            self._post(connection.write, data)
+        if connection.lost.is_set():
+            raise Disconnected("the client has gone")
+
+    def finish(self, data: bytes, keep_alive: bool) -> bool:
+        self._post(self._connection.answered, data, keep_alive)
+        return True
+
+    def send_file(self, data: bytes, file: int, offset: int, count: int) -> bool:
+        return False
+
+    def abort(self) -> bool:
+        self._post(self._connection.abort)
+        return True
+
+
+class ReactorLane(Factory):
+    """Makes the connections of the listeners that are not on the fast lane.
+
+    :ivar site: what they serve; connections that come before it is set wait in the kernel.
+    """
+
+    noisy = False
+
+    def __init__(self, site: Callable[[], Site], crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection]) -> None:
+        self._site, self._crew, self._mailbox, self._owners = site, crew, mailbox, owners
+
+    def buildProtocol(self, addr: object) -> ReactorConnection:
+        return ReactorConnection(self._site(), self._crew, self._mailbox, self._owners)

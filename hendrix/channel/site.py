@@ -1,0 +1,110 @@
+"""A site: an application as it is served on one listener. What the connections of both lanes have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hendrix.errors import PeerError
+from hendrix.wire.forwarded import TrustedProxies, origin
+from hendrix.wire.http1 import Request, RequestParser
+from hendrix.wire.response import Stamp, refusal
+from hendrix.wsgi.body import open_body
+from hendrix.wsgi.call import Application, Exchange, Outlet
+from hendrix.wsgi.environ import Environ, make_environ
+
+Peer = tuple[str, str]
+# Called once for each response: request, address of the client, status code or "", bytes of content, seconds since the request was complete.
+Access = Callable[[Request, str, str, int, float], None]
+
+OVERLOADED = PeerError(503, "all threads are busy, and enough requests wait for one")
+RETRY_AFTER = (("Retry-After", "1"),)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes and seconds; see the options of the same names."""
+
+    max_head: int = 32768
+    max_body: int = 2**30
+    header_timeout: float = 30
+    body_timeout: float = 60
+    keepalive: float = 75
+    write_timeout: float = 60
+    backlog: int = 1024
+
+
+@dataclass
+class Site:
+    """An application, the environ that its requests start from, and the rules for its clients."""
+
+    application: Application
+    base: Environ
+    limits: Limits
+    stamp: Stamp
+    trusted: TrustedProxies | None = None
+    access: Access | None = None
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+    def parser(self) -> RequestParser:
+        return RequestParser(self.limits.max_head, self.limits.max_body, open_body)
+
+    def respond(self, request: Request, peer: Peer, outlet: Outlet) -> bool:
+        """Call the application and send its answer (worker thread). True if the outlet has no more to do with the connection."""
+        if self.access is not None:
+            return self._respond_logged(request, peer, outlet, self.access)
+        try:
+            environ = self._environ(request, peer)
+        except PeerError as error:
+            return outlet.finish(refusal(error, self.stamp), False)
+        return Exchange(request, outlet).run(self.application, environ)
+
+    def _respond_logged(self, request: Request, peer: Peer, outlet: Outlet, access: Access) -> bool:
+        began = self.clock()
+        try:
+            environ = self._environ(request, peer)
+        except PeerError as error:
+            over = outlet.finish(refusal(error, self.stamp), False)
+            access(request, peer[0], str(error.status), 0, self.clock() - began)
+            return over
+        exchange = Exchange(request, outlet)
+        over = exchange.run(self.application, environ)
+        access(request, environ["REMOTE_ADDR"], exchange.code, exchange.sent, self.clock() - began)
+        return over
+
+    def _environ(self, request: Request, peer: Peer) -> Environ:
+        environ = make_environ(self.base, request, peer)
+        if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
+            self._believe(self.trusted, request.forwarded, environ)
+        return environ
+
+    def _believe(self, trusted: TrustedProxies, forwarded: dict[str, str], environ: Environ) -> None:
+        said = origin(trusted, forwarded)
+        environ.update(forwarded)
+        if said.remote_addr is not None:
+            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = said.remote_addr, ""
+        if said.url_scheme is not None:
+            environ["wsgi.url_scheme"] = said.url_scheme
+        if said.http_host is not None:
+            environ["HTTP_HOST"] = said.http_host
+        if said.server_port is not None:
+            environ["SERVER_PORT"] = said.server_port
+
+    def refuse(self, error: PeerError, peer: Peer) -> bytes:
+        """The answer to what could not be parsed; the connection ends with it."""
+        if self.access is not None:
+            self.access(NOT_A_REQUEST, peer[0], str(error.status), 0, 0.0)
+        return refusal(error, self.stamp)
+
+    def overloaded(self, request: Request, peer: Peer, keep_alive: bool) -> bytes:
+        """The answer when the backlog is full."""
+        if self.access is not None:
+            self.access(request, peer[0], "503", 0, 0.0)
+        if request.content is not None:
+            request.content.close()
+        return refusal(OVERLOADED, self.stamp, RETRY_AFTER, keep_alive=keep_alive, bare=request.method == "HEAD")
+
+
+NOT_A_REQUEST = Request()
+NOT_A_REQUEST.method, NOT_A_REQUEST.target, NOT_A_REQUEST.fields = "-", "-", {}

@@ -1,0 +1,299 @@
+"""Every setting, spelled once.
+
+A field of `Settings` is the keyword of a ``.tac`` file and of `HendrixDeploy`, the flag of the command line (``max_body`` is
+``--max-body``), its default, its check and its help. `Options` is made from those fields, so that no flag is written twice.
+Values arrive as text or as Python values and take the same way through the same checks.
+"""
+
+# ruff: noqa: RUF009 (setting() makes a dataclasses.field)
+
+from __future__ import annotations
+
+import difflib
+import getopt
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, Field, InitVar, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.endpoints import quoteStringArgument
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.python import usage
+
+from hendrix.errors import ConfigurationError
+from hendrix.values import (
+    Reader,
+    application,
+    directory,
+    endpoint,
+    header_value,
+    log_file,
+    network,
+    one_of,
+    path,
+    seconds,
+    size,
+    text,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+DEFAULT_LISTEN = "tcp:8000:interface=127.0.0.1"
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a field of `Settings` means on the command line."""
+
+    group: str
+    value: str  # the placeholder in the help
+    read: Reader
+    help: str
+    default: str  # as the help shows it
+    repeatable: bool
+    complete: usage.Completer | None
+
+
+def setting(default: Any, group: str, value: str, read: Reader, help: str, *, shown: str = "", complete: Any = None) -> Any:
+    """The field of a setting; one whose default is a tuple may be given more than once."""
+    return field(default=default, metadata={"row": Row(group, value, read, help, shown, isinstance(default, tuple), complete)})
+
+
+APP, LISTEN, LIMITS = "Application", "Listening", "Capacity and limits"
+TIMES, PROXY, FILES = "Time limits", "Behind a proxy", "Files and logs"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, checked. Raises `ConfigurationError` with one line that names the flag, the value and what to give.
+
+    ``http_port`` and ``https_port`` are short for an entry of ``listen`` and are not kept.
+    """
+
+    _: KW_ONLY
+    wsgi: str | WSGIApplication | None = setting(
+        None, APP, "NAME", application,
+        "The WSGI application: package.module.attribute, package.module:attribute, or package.module:factory() to call a factory. "
+        "Without it, the Django project of --settings, of DJANGO_SETTINGS_MODULE or of ./manage.py.",
+    )  # fmt: skip
+    settings: str | None = setting(None, APP, "MODULE", text, "Django settings module, put into DJANGO_SETTINGS_MODULE.")
+    pythonpath: tuple[str, ...] = setting(
+        (), APP, "DIR", directory, "Import from here too. The current directory is always importable. Repeatable.",
+        complete=usage.CompleteDirs(),
+    )  # fmt: skip
+    listen: tuple[str | IStreamServerEndpoint, ...] = setting(
+        (), LISTEN, "ENDPOINT", endpoint,
+        "A Twisted server endpoint: tcp:80, tcp:8000:interface=127.0.0.1, unix:/run/site.sock, "
+        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd:domain=INET:name=web, haproxy:tcp:8000, ... Repeatable.",
+        shown=DEFAULT_LISTEN,
+    )  # fmt: skip
+    http_port: InitVar[int | None] = setting(
+        None, LISTEN, "PORT", whole(0, 65535), "Plain HTTP on this port of all interfaces: short for --listen tcp:PORT."
+    )
+    https_port: InitVar[int | None] = setting(
+        None, LISTEN, "PORT", whole(0, 65535), "HTTPS on this port of all interfaces; needs --key and --cert."
+    )
+    key: str | None = setting(None, LISTEN, "FILE", path, "Private key for --https-port, PEM.", complete=usage.CompleteFiles("*.pem"))
+    cert: str | None = setting(
+        None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
+        complete=usage.CompleteFiles("*.pem"),
+    )  # fmt: skip
+    threads: int = setting(8, LIMITS, "N", whole(1, 1024), "Requests the application may work on at the same time.", shown="8")
+    backlog: int = setting(
+        1024, LIMITS, "N", whole(1, 1_000_000),
+        "Requests that may wait for a thread; above it the answer is 503 with Retry-After.", shown="1024",
+    )  # fmt: skip
+    max_body: int = setting(
+        1 << 30, LIMITS, "SIZE", size(0, 1 << 40), "Largest request body in bytes, or with k, M, G; above it 413.", shown="1G"
+    )
+    max_head: int = setting(
+        32768, LIMITS, "SIZE", size(1024, 1 << 20), "Largest request line with headers, in bytes; above it 431.", shown="32k"
+    )
+    header_timeout: float = setting(
+        30.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a whole request head to arrive, from its first byte.", shown="30"
+    )
+    body_timeout: float = setting(60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For the next byte of a request body.", shown="60")
+    keepalive: float = setting(
+        75.0, TIMES, "SECONDS", seconds(0, DAY), "For the next request on an idle connection; 0 closes after each answer.", shown="75"
+    )
+    write_timeout: float = setting(
+        60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a client to take the next byte of its answer.", shown="60"
+    )
+    grace: float = setting(
+        30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
+    )
+    trusted_proxy: tuple[str, ...] = setting(
+        (), PROXY, "ADDRESS", network,
+        "Believe Forwarded and X-Forwarded-* from this address or network; unix means every peer on a unix socket. Repeatable.",
+    )  # fmt: skip
+    server_header: str = setting(
+        "hendrix", PROXY, "TEXT", header_value, "The Server header of each answer; empty text leaves it out.", shown="hendrix"
+    )
+    port_file: str | None = setting(
+        None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
+    )
+    access_log: str | None = setting(
+        None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
+    )
+    access_log_format: str = setting(
+        "combined", FILES, "FORMAT", one_of("combined", "json"), "Lines in the combined format, or as JSON.", shown="combined",
+        complete=usage.CompleteList(["combined", "json"]),
+    )  # fmt: skip
+
+    def __post_init__(self, http_port: int | None, https_port: int | None) -> None:
+        ports = {"http_port": http_port, "https_port": https_port}
+        values = {name: _checked(name, ports[name] if name in ports else getattr(self, name)) for name in TABLE}
+        values["listen"] += tuple(_sugar(values.pop("http_port"), values.pop("https_port"), values["key"], values["cert"]))
+        values["listen"] = values["listen"] or (DEFAULT_LISTEN,)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:
+        """Settings from keywords, as a ``.tac`` file or `HendrixDeploy` gives them; an unknown keyword is an error."""
+        for name in mapping:
+            if name not in TABLE:
+                raise ConfigurationError(f"{name}: there is no such setting{_nearest(name, TABLE)}")
+        return cls(**mapping)
+
+
+# Settings.__dataclass_fields__ and not fields(): the latter leaves out InitVar.
+_FIELDS: Mapping[str, Field[Any]] = Settings.__dataclass_fields__
+TABLE: Mapping[str, Row] = {name: each.metadata["row"] for name, each in _FIELDS.items() if "row" in each.metadata}
+
+
+def flag(name: str) -> str:
+    """The flag of a keyword: ``max_body`` is ``--max-body``."""
+    return "--" + name.replace("_", "-")
+
+
+def _checked(name: str, value: Any) -> Any:
+    if value is None and _FIELDS[name].default is None:
+        return None
+    if TABLE[name].repeatable:
+        several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+        return tuple(_read(name, one) for one in (value if several else (value,)))
+    return _read(name, value)
+
+
+def _read(name: str, value: Any) -> Any:
+    try:
+        return TABLE[name].read(value)
+    except ValueError as error:
+        shown = value if isinstance(value, str) else repr(value)
+        raise ConfigurationError(f"{flag(name)}={shown}: {error}") from None
+
+
+def _sugar(http_port: int | None, https_port: int | None, key: str | None, cert: str | None) -> Iterable[str]:
+    if http_port is not None:
+        yield f"tcp:{http_port}"
+    if https_port is not None:
+        if key is None or cert is None:
+            raise ConfigurationError(f"--https-port={https_port}: give --key and --cert with it")
+        yield f"ssl:{https_port}:privateKey={quoteStringArgument(key)}:certKey={quoteStringArgument(cert)}"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+class Options(usage.Options):
+    """The command line of ``twistd hendrix``, ``twist hendrix`` and ``hx``.
+
+    A mistake is one line: `UsageError`, or, as the sub-command of a launcher that would print its whole help before it, the line on
+    standard error and exit code 1.
+    """
+
+    synopsis = "[options]"
+    longdesc = "Serves a WSGI application over HTTP from one Twisted process tree: plain, TLS or unix sockets, any Twisted endpoint."
+    optParameters = [[flag(name)[2:], None, None, row.help] for name, row in TABLE.items() if not row.repeatable]
+    compData = usage.Completions(
+        multiUse=[flag(name)[2:] for name, row in TABLE.items() if row.repeatable],
+        optActions={flag(name)[2:]: row.complete for name, row in TABLE.items() if row.complete},
+    )
+
+    def opt_version(self) -> None:
+        """Show the versions of hendrix and Twisted."""
+        from importlib.metadata import version
+
+        print(f"hendrix {version('hendrix')} (Twisted {version('twisted')}, Python {sys.version.split()[0]})")
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        arguments = [_dashed(one) for one in (sys.argv[1:] if options is None else options)]
+        try:
+            super().parseOptions(arguments)  # type: ignore[no-untyped-call]
+        except usage.UsageError as error:
+            line = self._one_line(error)
+            raise usage.UsageError(line) if self.parent is None else SystemExit(f"hendrix: error: {line}") from None
+
+    def parseArgs(self, *unexpected: str) -> None:
+        if unexpected:
+            raise usage.UsageError(f"{unexpected[0]}: only options are understood here; an application is given as --wsgi={unexpected[0]}")
+
+    def postOptions(self) -> None:
+        try:
+            self.to_settings()
+        except ConfigurationError as error:
+            raise usage.UsageError(str(error)) from None
+
+    def to_settings(self) -> Settings:
+        """What was given, checked; raises `ConfigurationError`."""
+        given = {name: self.get(flag(name)[2:]) for name in TABLE}
+        return Settings.from_mapping({name: value for name, value in given.items() if value is not None})
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options by group, each with its unit and default."""
+        width = width or int(os.environ.get("COLUMNS", "80"))
+        parts = ["\n" + textwrap.fill(self.longdesc, width) + "\n"]
+        for group in dict.fromkeys(row.group for row in TABLE.values()):
+            rows = [(f"{flag(n)}={r.value}", _with_default(r)) for n, r in TABLE.items() if r.group == group]
+            parts.append(f"\n{group}:\n" + "".join(_entry(name, words, width) for name, words in rows))
+        parts.append("\nOther:\n" + _entry("--version", "Show the versions.", width) + _entry("--help", "Show this.", width))
+        return "".join(parts)
+
+    @staticmethod
+    def _one_line(error: usage.UsageError) -> str:
+        cause = error.__context__
+        if isinstance(cause, getopt.GetoptError) and cause.opt:
+            known = any(flag(name)[2:].startswith(cause.opt) for name in TABLE)
+            return str(error) if known else f"--{cause.opt}: there is no such option{_nearest('--' + cause.opt, map(flag, TABLE))}"
+        return str(error)
+
+
+def _repeatable(name: str, row: Row) -> Callable[[Options, str], None]:
+    def opt(self: Options, value: str) -> None:
+        key = flag(name)[2:]
+        self[key] = (*self.get(key, ()), value)
+
+    opt.__doc__ = row.help
+    return opt
+
+
+for _name, _row in TABLE.items():
+    if _row.repeatable:
+        setattr(Options, "opt_" + _name, _repeatable(_name, _row))
+
+
+def _dashed(argument: str) -> str:
+    """``--max_body=1`` is ``--max-body=1``: hendrix 5 spelled its flags so."""
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") and name != "--_shell-completion" else argument
+
+
+def _with_default(row: Row) -> str:
+    return f"{row.help} [default: {row.default}]" if row.default else row.help
+
+
+def _entry(name: str, words: str, width: int) -> str:
+    indent = " " * 28
+    lines = textwrap.wrap(words, max(width - len(indent), 30))
+    head = f"  {name}".ljust(len(indent))
+    first = head + lines.pop(0) if len(head) == len(indent) and head.endswith(" ") else head.rstrip()
+    return "\n".join([first, *(indent + line for line in lines)]) + "\n"

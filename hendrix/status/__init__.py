@@ -1,0 +1,1 @@
+"""What the running site tells its operator: the access log."""

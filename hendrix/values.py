@@ -1,0 +1,134 @@
+"""What a setting may be: readers that turn text from the command line, or a Python value, into the value of a setting.
+
+A reader raises ValueError whose text says what to give instead; `hendrix.options` puts the flag and the value in front of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
+from twisted.plugin import getPlugins
+
+Reader: TypeAlias = Callable[[Any], Any]
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("give printable text")
+    return value
+
+
+def whole(low: int, high: int) -> Reader:
+    def read(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, str) else value
+        except ValueError:
+            number = None
+        if type(number) is not int or not low <= number <= high:
+            raise ValueError(f"give a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def size(low: int, high: int) -> Reader:
+    """Bytes: a whole number, or text with the suffix k, M, G or T (powers of 1024)."""
+
+    def read(value: Any) -> int:
+        match = re.fullmatch(r"(\d{1,15})([kmgt]?)", value.lower()) if isinstance(value, str) else None
+        number = int(match[1]) << 10 * " kmgt".index(match[2] or " ") if match else value
+        if type(number) is not int or not low <= number <= high:
+            raise ValueError(f"give a size in bytes from {bytes_text(low)} to {bytes_text(high)}, such as 512k or 10M")
+        return number
+
+    return read
+
+
+def seconds(low: float, high: float) -> Reader:
+    def read(value: Any) -> float:
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not low <= number <= high:  # false for NaN too
+            raise ValueError(f"give a number of seconds from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+def one_of(*words: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError("give " + " or ".join(words))
+        return str(value)
+
+    return read
+
+
+def path(value: Any) -> str:
+    """Absolute from here on: a daemon changes its directory."""
+    try:
+        return os.path.abspath(text(os.fspath(value)))
+    except TypeError:
+        raise ValueError("give the path of a file") from None
+
+
+def directory(value: Any) -> str:
+    if not os.path.isdir(found := path(value)):
+        raise ValueError("there is no such directory; give one that exists")
+    return found
+
+
+def log_file(value: Any) -> str:
+    return "-" if value == "-" else path(value)
+
+
+def application(value: Any) -> Any:
+    return value if callable(value) else text(value)
+
+
+def network(value: Any) -> str:
+    """An address or a network, in its normal form; ``unix`` stands for every peer on a unix socket."""
+    try:
+        return "unix" if value == "unix" else str(ipaddress.ip_network(text(str(value)), strict=False))
+    except ValueError:
+        raise ValueError("give an address (10.0.0.1), a network (10.0.0.0/8, fd00::/8) or unix") from None
+
+
+def header_value(value: Any) -> str:
+    """RFC 9110 section 5.5, in printable ASCII only; empty text leaves the header out."""
+    if not isinstance(value, str) or not value.isascii() or (value and not value.isprintable()) or value != value.strip():
+        raise ValueError("give printable ASCII text, or nothing to leave the header out")
+    return value
+
+
+def endpoint(value: Any) -> Any:
+    """A Twisted server endpoint as text, checked as far as it goes without opening or reading anything; or the object itself."""
+    if IStreamServerEndpoint.providedBy(value):
+        return value
+    kind, *arguments = re.split(r"(?<!\\):", text(value))
+    if kind in ("tcp", "tcp6", "ssl"):
+        ports = [a.removeprefix("port=") for a in arguments if a.startswith("port=") or "=" not in a]
+        if not ports or not (ports[0].isdecimal() and int(ports[0]) <= 65535):
+            raise ValueError(f"give a port from 0 to 65535 after the colon, such as {kind}:8000")
+    elif kind != "unix" and kind not in {plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser)}:
+        raise ValueError(
+            f"there is no endpoint type {kind!r}; write tcp:PORT, tcp:PORT:interface=ADDRESS, unix:PATH, "
+            "ssl:PORT:privateKey=FILE:certKey=FILE or another Twisted endpoint"
+        )
+    return value
+
+
+def bytes_text(number: int) -> str:
+    """A size as a user would write it: 1073741824 is 1G."""
+    for power, suffix in ((40, "T"), (30, "G"), (20, "M"), (10, "k")):
+        if number and number % (1 << power) == 0:
+            return f"{number >> power}{suffix}"
+    return str(number)

@@ -1,0 +1,1 @@
+"""Sans-I/O protocol code: bytes go in, calls come out. Nothing here knows Twisted, a socket, a thread or a clock."""

@@ -1,0 +1,333 @@
+"""HTTP/1.x requests out of bytes (RFC 9112). Bytes in, `Request` objects out; no sockets, no threads, no Twisted.
+
+llhttp, through httptools, does the parsing and refuses all that is not HTTP to the letter: bare CR or LF, folded lines, control
+characters, whitespace before the colon, every game with Content-Length, Transfer-Encoding and chunk sizes. This file adds the
+rules that need more than one field to judge, and the limits:
+
+- Rule 1: a request that is refused is the last one of its connection. What came before it is still answered, in order.
+- Rule 2: what is ambiguous is refused, never repaired.
+- Rule 3: no input makes the parser hold more than ``max_head`` bytes and one read; content goes straight to its `Sink`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httptools
+
+from hendrix.errors import PeerError
+from hendrix.wire.fields import FORBIDDEN_TRAILERS, FORWARDED, TABLE_SIZE, cgi_name, check_host
+
+# What a parser is in the middle of.
+IDLE, HEAD, CONTENT = range(3)
+
+# RFC 9112 section 3 asks for at least 8000 bytes of request line.
+MAX_TARGET = 16384
+# As in Apache and gunicorn. Joining repeated fields would be quadratic without a limit.
+MAX_FIELDS = 128
+# Bytes of chunk framing with no content in between: one chunk line with its extensions (RFC 9112 section 7.1.1), or the trailers.
+MAX_FRAMING = 16384
+
+ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ ")
+OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
+
+# Names with a rule of their own; all others are only renamed.
+RULES = frozenset(("", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING")) | FORWARDED
+
+
+class Sink(Protocol):
+    """Where the content of a request goes; a binary file will do."""
+
+    def write(self, data: bytes, /) -> object: ...
+    def seek(self, offset: int, /) -> object: ...
+    def close(self) -> object: ...
+
+
+class Request:
+    """One request, complete.
+
+    :ivar method: as sent, upper case.
+    :ivar target: origin-form (``/path?query``) or ``*``; an absolute-form target has been split into this and the Host field.
+    :ivar fields: CGI names to values, decoded as ISO 8859-1 as PEP 3333 asks; repeated fields are joined (RFC 9110 section 5.3).
+    :ivar http10: whether the client speaks HTTP/1.0.
+    :ivar keep_alive: whether the client wants the connection to persist (RFC 9112 section 9.3).
+    :ivar content: the content, rewound, or None if there is none.
+    :ivar forwarded: the fields that only a trusted proxy may set, kept apart.
+    """
+
+    method: str
+    target: str
+    fields: dict[str, str]
+    http10 = False
+    keep_alive = True
+    content: Sink | None = None
+    forwarded: dict[str, str] | None = None
+
+
+class RequestParser:
+    """Feed it what was read; take finished requests from ``requests``. Owned by one thread at a time.
+
+    :param max_head: bytes of request line and fields, above which the answer is 414 or 431.
+    :param max_body: bytes of content, above which the answer is 413.
+    :param open_sink: makes the place for a content of so many bytes, or of an unknown length (None).
+    """
+
+    _names: dict[bytes, str] = {}  # shared by all: the names seen so far that have no rule of their own
+
+    def __init__(self, max_head: int, max_body: int, open_sink: Callable[[int | None], Sink]) -> None:
+        self.requests: deque[Request] = deque()
+        self.stage = IDLE
+        self.wants_continue = False
+        self.finished = False
+        self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
+        self._head_size = self._framing = self._repeated_fields = self._size = 0
+        self._progress = self._size_in_doubt = False
+        self._sink: Sink | None = None
+        self._data = b""
+        self._llhttp = httptools.HttpRequestParser(self)
+
+    # What the owner calls.
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read. Raises `PeerError` for what must be refused; the requests before it stand in ``requests``."""
+        if self.finished:
+            return
+        fresh = self.stage == IDLE
+        self._data = data
+        self._progress = False
+        self._size_in_doubt = len(data) + self._head_size > self._max_head
+        try:
+            self._llhttp.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # RFC 9110 section 7.8: a server may ignore Upgrade. The bytes after the request are the next request.
+            self._llhttp = httptools.HttpRequestParser(self)
+            return self.feed(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            if not self.finished:
+                raise self._refusal(error, fresh) from None
+        finally:
+            self._data = b""
+        if self.stage == HEAD:
+            self._head_size += len(data) if fresh or self._head_size else 1
+            if self._head_size > self._max_head:
+                raise self._head_too_large()
+        elif self.stage == CONTENT:
+            self._framing = 0 if self._progress else self._framing + len(data)
+            if self._framing > MAX_FRAMING:
+                raise PeerError(400, "the framing of the chunks is too large")
+
+    def close(self) -> None:
+        """Let go of a request that will never be complete."""
+        self.finished = True
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+
+    # What llhttp calls, in this order.
+
+    def on_message_begin(self) -> None:
+        if self.finished:
+            raise PeerError(400, "data after the last request")
+        self.stage = HEAD
+        self._url = b""
+        self._request = Request()
+        self._fields: dict[str, str] = {}
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        if len(self._url) > MAX_TARGET:
+            raise PeerError(414, f"the request target is longer than {MAX_TARGET} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = self._names.get(name)
+        if key is None:
+            self._unusual_field(name, value)
+        elif key in self._fields:
+            self._repeat(key, value)
+        else:
+            self._fields[key] = value.rstrip(b" \t").decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        request, fields = self._request, self._fields
+        if self.stage == CONTENT:
+            return
+        self._head_size = 0
+        if self._size_in_doubt or len(fields) + self._repeated_fields > MAX_FIELDS:
+            self._check_size()
+        self._repeated_fields = 0
+        request.fields = fields
+        request.method = self._llhttp.get_method().decode("ascii")
+        if self._llhttp.get_http_version() != "1.1":
+            self._check_version()
+        self._check_target(self._url.decode("ascii"))
+        host = fields.get("HTTP_HOST")
+        if host is not None:
+            check_host(host)
+        elif not request.http10:
+            raise PeerError(400, "the Host field is missing")
+        self.stage = CONTENT
+        if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
+            self._begin_content()
+        elif "HTTP_EXPECT" in fields:
+            self._check_expectation()
+
+    def on_body(self, data: bytes) -> None:
+        self._progress, self.wants_continue = True, False
+        self._size += len(data)
+        if self._size > self._max_body:
+            raise PeerError(413, f"the content is larger than {self._max_body} bytes")
+        if self._sink is not None:
+            self._sink.write(data)
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        if self._sink is not None:
+            self._end_content()
+        if not self._llhttp.should_keep_alive():
+            request.keep_alive = False
+            self.finished = True
+        self.stage = IDLE
+        self.requests.append(request)
+
+    # The rules.
+
+    def _unusual_field(self, name: bytes, value: bytes) -> None:
+        """A name not in the table: because it has a rule of its own, or because it is new."""
+        key = cgi_name(name)
+        if key not in RULES:
+            if len(self._names) < TABLE_SIZE:
+                self._names[name] = key
+            if key in self._fields:
+                return self._repeat(key, value)
+        elif key == "":
+            self._repeated_fields += 1
+            return
+        elif key in FORWARDED:
+            if self.stage == CONTENT:
+                raise PeerError(400, f"the field {name.decode('ascii')} may not be a trailer")
+            fields = self._request.forwarded = self._request.forwarded or {}
+            text = value.strip(b" \t").decode("latin-1")
+            fields[key] = f"{fields[key]}, {text}" if key in fields else text
+            self._repeated_fields += 1
+            return
+        self._fields[key] = value.rstrip(b" \t").decode("latin-1")
+
+    def _repeat(self, key: str, value: bytes) -> None:
+        """RFC 9110 section 5.3: a repeated field is a list; RFC 6265 section 5.4 for cookies."""
+        if key == "HTTP_HOST":
+            raise PeerError(400, "there is more than one Host field")
+        self._repeated_fields += 1
+        if self._repeated_fields > MAX_FIELDS:
+            self._check_size()
+        self._fields[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.rstrip(b" \t").decode("latin-1")
+
+    def _check_size(self) -> None:
+        if len(self._fields) + self._repeated_fields > MAX_FIELDS:
+            raise PeerError(431, f"there are more than {MAX_FIELDS} fields")
+        if len(self._url) + sum(len(key) + len(value) for key, value in self._fields.items()) > self._max_head:
+            raise self._head_too_large()
+
+    def _head_too_large(self) -> PeerError:
+        if not self._url or (len(self._url) > self._max_head // 2 and not self._fields):
+            return PeerError(414, "the request target is too long")
+        return PeerError(431, f"the request line and the fields are larger than {self._max_head} bytes")
+
+    def _check_version(self) -> None:
+        version = self._llhttp.get_http_version()
+        if version != "1.0" or OTHER_PROTOCOL.match(self._data):
+            raise PeerError(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
+        self._request.http10 = True
+        if "HTTP_TRANSFER_ENCODING" in self._fields:
+            raise PeerError(400, "HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 section 6.1
+
+    def _check_target(self, target: str) -> None:
+        """RFC 9112 section 3.2: origin-form, absolute-form, or the asterisk of OPTIONS."""
+        request = self._request
+        if "#" in target:
+            raise PeerError(400, "the request target has a fragment")
+        if target[:1] != "/":
+            if request.method in ("CONNECT", "SOURCE"):
+                raise PeerError(501, f"{request.method} is not supported")
+            if target != "*":
+                match = ABSOLUTE.fullmatch(target)
+                if match is None or not match[1]:
+                    raise PeerError(400, "the request target is neither a path nor an http URL")
+                # Section 3.2.2: the authority of the target replaces the Host field, whatever that says.
+                if "HTTP_HOST" in self._fields:
+                    check_host(self._fields["HTTP_HOST"])
+                self._fields["HTTP_HOST"] = match[1]
+                target = (match[2] or "/") + (match[3] or "")
+                if request.method == "OPTIONS" and target == "/" and not match[2]:
+                    target = "*"
+            elif request.method != "OPTIONS":
+                raise PeerError(400, "the target * is for OPTIONS")
+        elif request.method == "SOURCE":
+            raise PeerError(501, "SOURCE is not supported")
+        request.target = target
+
+    def _check_expectation(self) -> None:
+        if self._fields["HTTP_EXPECT"].lower() != "100-continue":
+            raise PeerError(417, "the only expectation known is 100-continue")
+
+    def _begin_content(self) -> None:
+        fields = self._fields
+        if "HTTP_EXPECT" in fields:
+            self._check_expectation()
+        coding = fields.pop("HTTP_TRANSFER_ENCODING", None)
+        size: int | None = None
+        if coding is None:
+            size = int(fields["CONTENT_LENGTH"])
+            fields["CONTENT_LENGTH"] = str(size)
+            if size > self._max_body:
+                raise PeerError(413, f"the content is larger than {self._max_body} bytes")
+            if not size:
+                return
+        elif coding.lower() != "chunked":
+            raise self._unknown_coding(coding)
+        self.wants_continue = "HTTP_EXPECT" in fields and not self._request.http10
+        self._size = self._framing = 0
+        self._sink = self._open_sink(size)
+        if size is None:
+            self._fields = {}  # from here on fields are trailers: RFC 9110 section 6.5 forbids merging them, and WSGI has no place for them
+
+    def _unknown_coding(self, coding: str) -> PeerError:
+        """RFC 9112 section 6.3: without a final ``chunked`` there is no telling where the content ends; section 6.1 for the others."""
+        if coding.lower().rpartition(",")[2].strip() == "chunked":
+            return PeerError(501, "the only transfer coding known is chunked")
+        return PeerError(400, "the last transfer coding is not chunked")
+
+    def _end_content(self) -> None:
+        sink, request = self._sink, self._request
+        self._sink, self.wants_continue = None, False
+        assert sink is not None
+        request.content = sink
+        sink.seek(0)
+        if "CONTENT_LENGTH" not in request.fields:
+            request.fields["CONTENT_LENGTH"] = str(self._size)
+            self._end_trailers(sink)
+
+    def _end_trailers(self, sink: Sink) -> None:
+        forbidden = FORBIDDEN_TRAILERS.intersection(self._fields)
+        count, self._repeated_fields = len(self._fields) + self._repeated_fields, 0
+        if forbidden or count > MAX_FIELDS:
+            sink.close()
+            raise PeerError(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer") if forbidden else PeerError(431, "too many trailers")
+
+    def _refusal(self, error: Exception, fresh: bool) -> PeerError:
+        """What to answer to what llhttp, or one of the rules above, does not accept."""
+        cause: Any = error.__context__
+        if isinstance(error, httptools.HttpParserCallbackError):
+            if isinstance(cause, PeerError):
+                return cause
+            raise cause or error
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
+            unknown = fresh and not self.requests and METHOD.match(self._data.lstrip(b"\r\n"))
+            return PeerError(501, "the method is not known") if unknown else PeerError(400, "the request line does not start with a method")
+        reason = str(error)
+        if reason in ("Invalid HTTP version", "Pause on PRI/Upgrade"):
+            return PeerError(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
+        return PeerError(400, reason[:1].lower() + reason[1:])

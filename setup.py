@@ -1,0 +1,57 @@
+"""How hendrix is installed: the package, its `twistd` plugin, its extras and its two commands. Tool settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "hendrix/__init__.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+FEATURES = {
+    "tls": ["twisted[tls]"],
+    "http2": ["h2>=4.1", "twisted[tls]"],
+    "websocket": ["wsproto>=1.2"],
+    "tor": ["txtorcon>=24.8"],
+    "fast": ["uvloop>=0.21; sys_platform != 'win32'"],
+    "redis": ["redis>=5"],
+    "postgres": ["psycopg[binary]>=3.2"],
+    "nats": ["nats-py>=2.9"],
+    "django": ["django>=5.2"],
+}
+TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13"]
+TEST += sorted({requirement for extra in ("tls", "django", "fast") for requirement in FEATURES[extra]})
+DEVELOP = ["ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2"]
+
+setup(
+    name="hendrix",
+    version=VERSION,
+    description="One Twisted process tree for a whole Python web project: WSGI, work after the response, WebSockets and friends.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="hendrix contributors",
+    license="MIT",
+    license_files=["LICENSE"],
+    keywords="wsgi server twisted django websocket crosstown_traffic",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: Web Environment",
+        "Framework :: Django",
+        "Framework :: Twisted",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Internet :: WWW/HTTP :: WSGI :: Server",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    # `twisted.plugins` is named by hand: it has no __init__.py, for it adds one file to a package that is Twisted's.
+    packages=[*find_packages(include=["hendrix", "hendrix.*"]), "twisted.plugins"],
+    # This puts the plugin on sys.path in an editable install too: without it setuptools writes a finder that `twistd` does not look into.
+    package_dir={"": "."},
+    include_package_data=True,
+    zip_safe=False,
+    install_requires=["twisted>=26.10", "zope.interface>=5", "httptools>=0.9"],
+    extras_require={**FEATURES, "test": TEST, "dev": TEST + DEVELOP},
+    entry_points={"console_scripts": ["hendrix = hendrix.cli:main", "hx = hendrix.cli:main"]},
+)

@@ -1,0 +1,113 @@
+"""The import layers of ARCHITECTURE.md, read from the syntax tree: a module imports only what stands in a lower rank."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "hendrix"
+
+RANKS = [
+    {"errors", "uvloopreactor"},
+    {"values"},
+    {"options"},
+    {"wire", "threads", "supervision"},
+    {"wsgi", "crosstown", "tree"},
+    {"channel", "hey_joe", "siblings", "status", "testing"},
+    {"workers"},
+    {"service"},
+    {"deploy", "cli", "django", "experience"},
+    {"__init__"},
+]
+RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
+
+FETCH_THE_REACTOR = {"deploy", "cli"}
+"""The parts that may import the reactor, inside a function; all others are given it."""
+
+SANS_IO = {"twisted", "asyncio", "socket", "select", "selectors", "ssl", "threading"}
+"""What `wire` must not know: bytes in, calls out."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(module: str) -> str:
+    """The part of hendrix that a module belongs to: "hendrix.wire.http1" is of "wire"."""
+    return [*module.split("."), "__init__"][1]
+
+
+def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
+    """The full names a module imports, anywhere in it; of ``from a import b`` that is "a.b", and relative ones are resolved."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".")[: -node.level + is_package or None] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported_by(path: Path) -> list[str]:
+    return list(imports(parsed(path), module_name(path), path.name == "__init__.py"))
+
+
+def is_reactor(name: str) -> bool:
+    return f"{name}.".startswith("twisted.internet.reactor.")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_only_lower_ranks(path: Path) -> None:
+    part = part_of(module_name(path))
+    assert part in RANK, f"give hendrix.{part} its place among the ranks"
+    for name in imported_by(path):
+        if name.split(".")[0] == "hendrix" and name != "hendrix.__version__":
+            other = part_of(name)
+            assert other in RANK, f"{name}: import from the module that defines it, not from hendrix itself"
+            assert other == part or RANK[other] < RANK[part], f"hendrix.{part} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_the_reactor_is_a_parameter(path: Path) -> None:
+    tree, module = parsed(path), module_name(path)
+    everywhere = [name for name in imports(tree, module, path.name == "__init__.py") if is_reactor(name)]
+    inside = [
+        name
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for statement in function.body
+        for name in imports(statement, module, False)
+        if is_reactor(name)
+    ]
+    assert len(everywhere) <= len(inside), "imported with the module: that installs the default reactor"
+    assert not everywhere or part_of(module) in FETCH_THE_REACTOR, "take the reactor as a parameter"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("wire/*.py")), ids=module_name)
+def test_wire_knows_no_input_and_no_output(path: Path) -> None:
+    assert not SANS_IO & {name.split(".")[0] for name in imported_by(path)}
+
+
+def test_the_plugin_only_declares() -> None:
+    plugin = parsed(ROOT / "twisted/plugins/hendrix_plugin.py")
+    imported = set(imports(plugin, "twisted.plugins.hendrix_plugin", False))
+    assert imported == {"twisted.application.reactors.Reactor", "twisted.application.service.ServiceMaker"}
+    assert all(isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)) for node in plugin.body)
+    assert not list(ROOT.glob("twisted/**/__init__.py")), "twisted and twisted.plugins are Twisted's own packages"
+
+
+def test_relative_imports_are_resolved() -> None:
+    tree = ast.parse("from . import a\nfrom .b import c\nfrom ..wire import d\nimport e.f\nfrom g import h")
+    expected = ["hendrix.wsgi.a", "hendrix.wsgi.b.c", "hendrix.wire.d", "e.f", "g.h"]
+    assert list(imports(tree, "hendrix.wsgi.call", False)) == expected
+    assert list(imports(tree, "hendrix.wsgi", True)) == expected
