@@ -42,7 +42,7 @@ class Supervisor(MultiService):
     _log = Logger()
 
     def __init__(self, name: str | None = None, strategy: str = "one_for_one", *, outcome: Outcome | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         if name is not None:
             self.setName(name)  # type: ignore[no-untyped-call]
         self.strategy = strategy
