@@ -15,7 +15,7 @@ RANKS = [
     {"errors", "uvloopreactor"},
     {"values"},
     {"options"},
-    {"wire", "threads", "supervision"},
+    {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree"},
     {"channel", "hey_joe", "siblings", "status", "testing"},
     {"workers"},
