@@ -17,7 +17,7 @@ from typing import Final
 from hendrix.channel.fast import READ, WRITE, FastLane
 from hendrix.channel.site import Peer, Site
 from hendrix.errors import Disconnected, PeerError
-from hendrix.threads.crew import Worker
+from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request, RequestParser
 from hendrix.wire.response import CONTINUE, Stamp
 
@@ -129,7 +129,7 @@ class FastConnection:
         """Stand in line for a worker, or hear that the line is too long."""
         crew = self._lane.crew
         if crew.backlog < self._site.limits.backlog or not parser.requests:
-            crew.submit(self)
+            crew.enqueue(self)
             return
         answers = []
         while parser.requests and self._keep_alive:
@@ -185,7 +185,7 @@ class FastConnection:
                 began = site.clock()
             elif site.clock() - began > TURN:
                 worker.dispatch()
-                self._lane.crew.submit(self)
+                self._lane.crew.enqueue(self)
                 return
         self._keep_alive = False
         if self._refusal is not None:

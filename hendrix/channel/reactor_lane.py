@@ -19,7 +19,8 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER, LINGER, LINGERING, SENDING
 from hendrix.channel.site import Peer, Site
 from hendrix.errors import Disconnected, PeerError
-from hendrix.threads.crew import Crew, Worker
+from hendrix.threads.crew import Crew
+from hendrix.threads.worker import Worker
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
 from hendrix.wire.response import CONTINUE, Stamp

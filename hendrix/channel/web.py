@@ -155,6 +155,8 @@ class Web(Service):
         for connection in list(self._fast):
             if connection.overdue(now):
                 connection.expire(now)
+        if self._crew.crew is not None:
+            self._crew.crew.nudge()
         for slow in list(self._slow):
             slow.expire(slow.site.clock())
 
@@ -190,6 +192,8 @@ class Web(Service):
     def _drain_step(self) -> None:
         for connection in chain(list(self._fast), list(self._slow)):
             connection.drain()
+        if self._crew.crew is not None:
+            self._crew.crew.nudge()
 
     def _cut(self) -> None:
         for connection in chain(list(self._fast), list(self._slow)):
