@@ -63,8 +63,9 @@ class FastLane:
 
     def poll(self, seconds: float) -> None:
         armed = self._armed
-        for fd, _ in self._poller.poll(seconds, BATCH):
-            self.now = self._clock()
+        events = self._poller.poll(seconds, BATCH)
+        self.now = self._clock()
+        for fd, _ in events:
             holder = armed.pop(fd, None)
             if holder is not None:
                 try:

@@ -137,7 +137,7 @@ class FastConnection:
             self._keep_alive = request.keep_alive and not self.draining
             answers.append(self._site.overloaded(request, self._peer, self._keep_alive))
         self._transmit(b"".join(answers))
-        self._end_turn()
+        self.sent()
 
     def _wait_for_input(self) -> None:
         parser = self._parser
@@ -193,8 +193,8 @@ class FastConnection:
         worker.hold(self)
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
-        worker, parser = self._worker, self._parser
-        assert worker is not None and parser is not None
+        worker: Worker = self._worker  # type: ignore[assignment]
+        parser: RequestParser = self._parser  # type: ignore[assignment]
         if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
             worker.hold(Answer(self, data))
             return False
@@ -202,7 +202,7 @@ class FastConnection:
         worker.hold(self)
         return True
 
-    def send(self, data: bytes) -> None:
+    def stream(self, data: bytes) -> None:
         worker = self._worker
         assert worker is not None
         worker.dispatch()
@@ -229,13 +229,14 @@ class FastConnection:
 
     # Sent. The owner is the worker, or the monitor for it, or the thread that polls.
 
-    def dispatch(self) -> None:
+    def send(self) -> None:
         data, self._answer = self._answer, b""
         self._transmit(data)
-        self._end_turn()
 
-    def _end_turn(self) -> None:
+    def sent(self) -> None:
+        """The turn is over, and all of it sent or kept."""
         self._worker = self.request = None
+        parser = self._parser
         if not self.open:
             self.close()
         elif self._unsent:
@@ -243,14 +244,17 @@ class FastConnection:
             self._arm(WRITE)
         elif not self._keep_alive:
             self._part()
-        elif self._parser is not None and (self._parser.requests or self._refusal is not None):
-            self._queue(self._parser)
+        elif parser is not None and (parser.requests or self._refusal is not None):
+            self._queue(parser)
+        elif self.draining:
+            self.stage = IDLE
+            self.ready()  # closes, unless something has come in
+        elif parser is not None and parser.stage == IDLE:
+            self.stage, self.since = IDLE, self._lane.now
+            self._arm(READ)
         else:
             self.stage = IDLE
-            if self.draining:
-                self.ready()  # closes, unless something has come in
-            else:
-                self._wait_for_input()
+            self._wait_for_input()
 
     def _transmit(self, data: bytes) -> None:
         """Send what the kernel takes, keep the rest."""
@@ -306,7 +310,7 @@ class FastConnection:
     def _send_more(self) -> None:
         if self._push():
             self.since = self._lane.now
-        self._end_turn()
+        self.sent()
 
     def _wait_for_room(self) -> None:
         """The application is too far ahead of its client: its thread waits, no longer than the write timeout without progress."""
@@ -391,7 +395,7 @@ class FastConnection:
         if self._parser is not None and self.stage in (HEAD, CONTENT):
             self._transmit(self._site.refuse(PeerError(408, "the request did not arrive in time"), self._peer))
             self._keep_alive = False
-            self._end_turn()
+            self.sent()
             return
         self._lane.forget(self.fd)
         self.close(reset=self.stage == SENDING)
@@ -422,5 +426,8 @@ class Answer:
     def __init__(self, connection: FastConnection, data: bytes) -> None:
         self._connection, self._data = connection, data
 
-    def dispatch(self) -> None:
+    def send(self) -> None:
         self._connection._transmit(self._data)
+
+    def sent(self) -> None:
+        """Its turn goes on."""

@@ -59,6 +59,7 @@ class ReactorConnection(Protocol):
         self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
         if ISSLTransport.providedBy(self.transport):
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
+            self._parser = self.site.parser()
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -244,7 +245,7 @@ class Turn:
     def run(self, worker: Worker) -> None:
         self._connection.site.respond(self._request, self._connection.peer, self)
 
-    def send(self, data: bytes) -> None:
+    def stream(self, data: bytes) -> None:
         connection = self._connection
         self._ahead += len(data)
         if self._ahead > HIGH_WATER:

@@ -48,12 +48,13 @@ class Site:
     clock: Callable[[], float] = field(default=time.monotonic)
 
     def parser(self) -> RequestParser:
-        return RequestParser(self.limits.max_head, self.limits.max_body, open_body)
+        limits = self.limits
+        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0)
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet) -> bool:
         """Call the application and send its answer (worker thread). True if the outlet has no more to do with the connection."""
         began = self.clock() if self.access is not None else 0.0
-        environ = make_environ(self.base, request, peer)
+        environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
             try:
                 self._believe(self.trusted, request.forwarded, environ)

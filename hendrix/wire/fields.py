@@ -29,7 +29,8 @@ FORBIDDEN_TRAILERS = frozenset(
 # RFC 3986 section 3.2.2: an IP literal in brackets, or a registered name. The comma is left out: it is how two hosts look when joined.
 HOST = re.compile(r"(?:\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+;=:-]+)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?")
 
-_hosts: set[str] = set()
+# Hosts that have been found good.
+known_hosts: set[str] = set()
 
 
 def cgi_name(name: bytes) -> str:
@@ -47,11 +48,11 @@ def cgi_name(name: bytes) -> str:
 
 def is_host(host: str) -> bool:
     """Whether ``host`` is one host with an optional port (RFC 9110 section 7.2, RFC 3986 section 3.2.2)."""
-    if host in _hosts:
+    if host in known_hosts:
         return True
     match = HOST.fullmatch(host)
     if match is None or int(match[1] or 0) > 65535:
         return False
-    if len(_hosts) < TABLE_SIZE:
-        _hosts.add(host)
+    if len(known_hosts) < TABLE_SIZE:
+        known_hosts.add(host)
     return True
