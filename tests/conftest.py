@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import ipaddress
+import os
 import signal
-import sys
 from pathlib import Path
+from typing import NoReturn
 
 import hypothesis
 import pytest
@@ -21,8 +22,15 @@ hypothesis.settings.load_profile("hendrix")
 
 
 def pytest_configure() -> None:
-    """Leave by way of `atexit` when a CI job is cancelled, so that no process outlives the tests."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    """End like Ctrl-C when a CI job is cancelled, so that every test puts away what it started."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    children = Path(f"/proc/self/task/{os.getpid()}/children")  # the processes of pytest-xdist
+    for pid in children.read_text().split() if children.exists() else ():
+        os.kill(int(pid), number)
+    raise KeyboardInterrupt
 
 
 @dataclasses.dataclass(frozen=True)
