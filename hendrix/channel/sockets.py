@@ -171,7 +171,8 @@ def _raise_failure(results: list[object]) -> None:
 
 
 def _name(one: str | IStreamServerEndpoint) -> str:
-    return one if isinstance(one, str) else type(one).__name__
+    """What the user wrote; an endpoint may have a ``description``, as the one of `HendrixDeployTLS` has."""
+    return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
 def _explain(name: str, error: Exception) -> Exception:
