@@ -75,7 +75,7 @@ class HendrixDeploy:
         self._beside: Callable[[WSGIApplication], WSGIApplication] | None = None
         self._warn(key for key, value in given.items() if key not in OWN and key not in TABLE and value not in (None, False))
         if threadpool is not None:
-            warnings.warn("HendrixDeploy: threadpool is not used; give the option threads", stacklevel=2)
+            warnings.warn("HendrixDeploy: threadpool is not used; give the option threads", stacklevel=3 if self.is_secure else 2)
 
     # What is done in this order, and what a subclass may do otherwise.
 
@@ -166,12 +166,11 @@ class HendrixDeploy:
         self.application = application
         return self._beside(application) if self._beside else application
 
-    @staticmethod
-    def _warn(unknown: Iterable[str]) -> None:
+    def _warn(self, unknown: Iterable[str]) -> None:
         for key in unknown:
             near = difflib.get_close_matches(key, [*TABLE, *OWN], 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            warnings.warn(f"HendrixDeploy: the option {key!r} is not known and has no effect{hint}", stacklevel=4)
+            warnings.warn(f"HendrixDeploy: the option {key!r} is not known and has no effect{hint}", stacklevel=4 if self.is_secure else 3)
 
 
 class HendrixDeployTLS(HendrixDeploy):
