@@ -218,6 +218,9 @@ class Options(usage.Options):
         optActions={flag(name)[2:]: row.complete for name, row in TABLE.items() if row.complete},
     )
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def opt_version(self) -> None:
         """Show the versions of hendrix and Twisted."""
         from importlib.metadata import version

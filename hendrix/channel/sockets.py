@@ -21,9 +21,10 @@ from twisted.internet.endpoints import (
     serverFromString,
 )
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolNegotiationFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.tls import ssl_endpoint
@@ -34,6 +35,7 @@ PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStre
 KERNEL_BACKLOG = 1024
 
 
+@implementer(IProtocolNegotiationFactory)
 class Reception(Factory):
     """The factory of a port. It is given to the endpoint before the application is there, and learns then what makes its protocols."""
 
@@ -42,6 +44,10 @@ class Reception(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         return self.build(addr)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """For ALPN (RFC 7301). Without an answer Twisted ends the handshake of every client that asks, as browsers and curl do."""
+        return [b"http/1.1"]
 
 
 @dataclass
@@ -171,7 +177,8 @@ def _raise_failure(results: list[object]) -> None:
 
 
 def _name(one: str | IStreamServerEndpoint) -> str:
-    return one if isinstance(one, str) else type(one).__name__
+    """What the user wrote; an endpoint may have a ``description``, as the one of `HendrixDeployTLS` has."""
+    return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
 def _explain(name: str, error: Exception) -> Exception:
