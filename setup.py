@@ -21,7 +21,7 @@ FEATURES = {
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13"]
 TEST += sorted({requirement for extra in ("tls", "django", "fast") for requirement in FEATURES[extra]})
-DEVELOP = ["ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2"]
+DEVELOP = ["ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]
 
 setup(
     name="hendrix",
@@ -30,7 +30,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="hendrix contributors",
-    license="MIT",
+    license_expression="MIT",
     license_files=["LICENSE"],
     keywords="wsgi server twisted django websocket crosstown_traffic",
     classifiers=[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ RANKS = [
     {"errors", "uvloopreactor"},
     {"values"},
     {"options"},
-    {"wire", "threads", "supervision"},
+    {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree"},
     {"channel", "hey_joe", "siblings", "status", "testing"},
     {"workers"},
@@ -25,8 +25,8 @@ RANKS = [
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
-FETCH_THE_REACTOR = {"deploy", "cli"}
-"""The parts that may import the reactor, inside a function; all others are given it."""
+FETCH_THE_REACTOR = {"service", "deploy", "cli"}
+"""The parts that launchers call without a reactor: they may import it, inside a function; all others are given it."""
 
 SANS_IO = {"twisted", "asyncio", "socket", "select", "selectors", "ssl", "threading"}
 """What `wire` must not know: bytes in, calls out."""
@@ -43,9 +43,9 @@ def part_of(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
-def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
-    """The full names a module imports, anywhere in it; of ``from a import b`` that is "a.b", and relative ones are resolved."""
-    for node in ast.walk(tree):
+def imports(nodes: Iterable[ast.AST], module: str, is_package: bool) -> Iterator[str]:
+    """The full names that nodes import; of ``from a import b`` that is "a.b", and relative ones are resolved."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -54,12 +54,20 @@ def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
+def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield child
+            yield from outside_functions(child)
+
+
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imported_by(path: Path) -> list[str]:
-    return list(imports(parsed(path), module_name(path), path.name == "__init__.py"))
+def imported_by(path: Path, nodes: Callable[[ast.AST], Iterator[ast.AST]] = ast.walk) -> list[str]:
+    return list(imports(nodes(parsed(path)), module_name(path), path.name == "__init__.py"))
 
 
 def is_reactor(name: str) -> bool:
@@ -79,18 +87,8 @@ def test_imports_only_lower_ranks(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_the_reactor_is_a_parameter(path: Path) -> None:
-    tree, module = parsed(path), module_name(path)
-    everywhere = [name for name in imports(tree, module, path.name == "__init__.py") if is_reactor(name)]
-    inside = [
-        name
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for statement in function.body
-        for name in imports(statement, module, False)
-        if is_reactor(name)
-    ]
-    assert len(everywhere) <= len(inside), "imported with the module: that installs the default reactor"
-    assert not everywhere or part_of(module) in FETCH_THE_REACTOR, "take the reactor as a parameter"
+    assert not any(map(is_reactor, imported_by(path, outside_functions))), "imported with the module: that installs the default reactor"
+    assert not any(map(is_reactor, imported_by(path))) or part_of(module_name(path)) in FETCH_THE_REACTOR, "take the reactor as a parameter"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("wire/*.py")), ids=module_name)
@@ -100,7 +98,7 @@ def test_wire_knows_no_input_and_no_output(path: Path) -> None:
 
 def test_the_plugin_only_declares() -> None:
     plugin = parsed(ROOT / "twisted/plugins/hendrix_plugin.py")
-    imported = set(imports(plugin, "twisted.plugins.hendrix_plugin", False))
+    imported = set(imports(ast.walk(plugin), "twisted.plugins.hendrix_plugin", False))
     assert imported == {"twisted.application.reactors.Reactor", "twisted.application.service.ServiceMaker"}
     assert all(isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)) for node in plugin.body)
     assert not list(ROOT.glob("twisted/**/__init__.py")), "twisted and twisted.plugins are Twisted's own packages"
@@ -109,5 +107,5 @@ def test_the_plugin_only_declares() -> None:
 def test_relative_imports_are_resolved() -> None:
     tree = ast.parse("from . import a\nfrom .b import c\nfrom ..wire import d\nimport e.f\nfrom g import h")
     expected = ["hendrix.wsgi.a", "hendrix.wsgi.b.c", "hendrix.wire.d", "e.f", "g.h"]
-    assert list(imports(tree, "hendrix.wsgi.call", False)) == expected
-    assert list(imports(tree, "hendrix.wsgi", True)) == expected
+    assert list(imports(ast.walk(tree), "hendrix.wsgi.call", False)) == expected
+    assert list(imports(ast.walk(tree), "hendrix.wsgi", True)) == expected

@@ -117,6 +117,11 @@ class FastLane:
         except (OSError, ValueError):
             pass
 
+    def tick(self) -> float:
+        """Set the clock, and give it (the reactor thread)."""
+        self.now = self._clock()
+        return self.now
+
     def close(self) -> None:
         """After the crew has quit."""
         self._poller.close()

@@ -17,8 +17,8 @@ from typing import Final
 from hendrix.channel.fast import READ, WRITE, FastLane
 from hendrix.channel.site import Peer, Site
 from hendrix.errors import Disconnected, PeerError
-from hendrix.threads.crew import Worker
-from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
+from hendrix.threads.worker import Worker
+from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request, RequestParser
 from hendrix.wire.response import CONTINUE, Stamp
 
 # What a connection that is armed waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
@@ -67,7 +67,7 @@ class FastConnection:
 
     __slots__ = (
         "_answer", "_keep_alive", "_lane", "_parser", "_peer", "_refusal", "_registered", "_site", "_size", "_socket", "_unsent", "_worker",
-        "draining", "fd", "open", "owners", "since", "stage", "stamp",
+        "draining", "fd", "open", "owners", "request", "since", "stage", "stamp",
     )  # fmt: skip
 
     def __init__(self, lane: FastLane, site: Site, sock: socket.socket, peer: Peer, owners: set[FastConnection]) -> None:
@@ -88,6 +88,7 @@ class FastConnection:
         self._keep_alive = True
         self._answer = b""
         self._worker: Worker | None = None
+        self.request: Request | None = None
         owners.add(self)
 
     # Armed, then read. The owner is the thread that polls.
@@ -128,7 +129,7 @@ class FastConnection:
         """Stand in line for a worker, or hear that the line is too long."""
         crew = self._lane.crew
         if crew.backlog < self._site.limits.backlog or not parser.requests:
-            crew.submit(self)
+            crew.enqueue(self)
             return
         answers = []
         while parser.requests and self._keep_alive:
@@ -177,13 +178,14 @@ class FastConnection:
         began = 0.0
         while requests and self.open:
             # True: the turn is over, and the connection may belong to somebody else by now.
-            if site.respond(requests.popleft(), peer, self):
+            self.request = request = requests.popleft()
+            if site.respond(request, peer, self):
                 return
             if not began:
                 began = site.clock()
             elif site.clock() - began > TURN:
                 worker.dispatch()
-                self._lane.crew.submit(self)
+                self._lane.crew.enqueue(self)
                 return
         self._keep_alive = False
         if self._refusal is not None:
@@ -233,7 +235,7 @@ class FastConnection:
         self._end_turn()
 
     def _end_turn(self) -> None:
-        self._worker = None
+        self._worker = self.request = None
         if not self.open:
             self.close()
         elif self._unsent:
@@ -400,13 +402,16 @@ class FastConnection:
         if self._lane.claim(self, self.fd):
             self.ready()
 
-    def cut(self) -> bool:
-        """Close now, whatever it waits for. False if a worker has it."""
-        if not self._lane.claim(self, self.fd):
-            return False
-        self._lane.forget(self.fd)
-        self.close(reset=True)
-        return True
+    def cut(self) -> None:
+        """Close now, whatever it waits for. If a worker has it, that finds a broken connection when it sends."""
+        if self._lane.claim(self, self.fd):
+            self._lane.forget(self.fd)
+            self.close(reset=True)
+        else:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 class Answer:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast_connection import HIGH_WATER, LINGER, LINGERING, SENDING
 from hendrix.channel.site import Peer, Site
 from hendrix.errors import Disconnected, PeerError
-from hendrix.threads.crew import Crew, Worker
+from hendrix.threads.crew import Crew
+from hendrix.threads.worker import Worker
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
 from hendrix.wire.response import CONTINUE, Stamp
@@ -44,6 +44,7 @@ class ReactorConnection(Protocol):
         self.lost = threading.Event()
         self.room = threading.Event()
         self.stage: int = HEAD
+        self.request: Request | None = None
         self.since = site.clock()
         self._parser = site.parser()
         self._refusal: PeerError | None = None
@@ -113,7 +114,7 @@ class ReactorConnection(Protocol):
             keep_alive = request.keep_alive and not self.draining
             self.answered(self.site.overloaded(request, self.peer, keep_alive), keep_alive)
             return
-        self._busy, self.stage = True, BUSY
+        self._busy, self.stage, self.request = True, BUSY, request
         self.crew.submit(Turn(self, request))
 
     def _wait(self) -> None:
@@ -130,7 +131,7 @@ class ReactorConnection(Protocol):
 
     def answered(self, data: bytes, keep_alive: bool) -> None:
         """The response to the request that a worker had is complete."""
-        self._busy = False
+        self._busy, self.request = False, None
         self.write(data)
         if keep_alive:
             self._go_on()
@@ -222,9 +223,9 @@ class ReactorConnection(Protocol):
             if not self._outgoing:
                 self._go_on()
 
-    def cut(self) -> bool:
+    def cut(self) -> None:
+        """Close now, whatever it waits for."""
         self.abort()
-        return True
 
 
 class Turn:
@@ -268,18 +269,3 @@ class Turn:
     def abort(self) -> bool:
         self._post(self._connection.abort)
         return True
-
-
-class ReactorLane(Factory):
-    """Makes the connections of the listeners that are not on the fast lane.
-
-    :ivar site: what they serve; connections that come before it is set wait in the kernel.
-    """
-
-    noisy = False
-
-    def __init__(self, site: Callable[[], Site], crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection]) -> None:
-        self._site, self._crew, self._mailbox, self._owners = site, crew, mailbox, owners
-
-    def buildProtocol(self, addr: object) -> ReactorConnection:
-        return ReactorConnection(self._site(), self._crew, self._mailbox, self._owners)

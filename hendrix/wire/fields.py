@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import re
 
-from hendrix.errors import PeerError
-
 # A table that clients can grow needs a bound; a real site sees some dozens of different names and hosts.
 TABLE_SIZE = 2000
 
@@ -47,12 +45,13 @@ def cgi_name(name: bytes) -> str:
     return "" if key == "PROXY" else "HTTP_" + key
 
 
-def check_host(host: str) -> None:
-    """Raise `PeerError` (400) unless ``host`` is one host with an optional port (RFC 9110 section 7.2, RFC 3986 section 3.2.2)."""
+def is_host(host: str) -> bool:
+    """Whether ``host`` is one host with an optional port (RFC 9110 section 7.2, RFC 3986 section 3.2.2)."""
     if host in _hosts:
-        return
+        return True
     match = HOST.fullmatch(host)
     if match is None or int(match[1] or 0) > 65535:
-        raise PeerError(400, "the Host field is not a host with an optional port")
+        return False
     if len(_hosts) < TABLE_SIZE:
         _hosts.add(host)
+    return True

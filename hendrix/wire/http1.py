@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import httptools
 
 from hendrix.errors import PeerError
-from hendrix.wire.fields import FORBIDDEN_TRAILERS, FORWARDED, TABLE_SIZE, cgi_name, check_host
+from hendrix.wire.fields import FORBIDDEN_TRAILERS, FORWARDED, TABLE_SIZE, cgi_name, is_host
 
 # What a parser is in the middle of.
 IDLE, HEAD, CONTENT = range(3)
@@ -87,6 +87,7 @@ class RequestParser:
         self._head_size = self._framing = self._repeated_fields = self._size = 0
         self._progress = self._size_in_doubt = False
         self._sink: Sink | None = None
+        self._error: PeerError | None = None
         self._data = b""
         self._llhttp = httptools.HttpRequestParser(self)
 
@@ -118,7 +119,7 @@ class RequestParser:
         elif self.stage == CONTENT:
             self._framing = 0 if self._progress else self._framing + len(data)
             if self._framing > MAX_FRAMING:
-                raise PeerError(400, "the framing of the chunks is too large")
+                raise self._refuse(400, "the framing of the chunks is too large")
 
     def close(self) -> None:
         """Let go of a request that will never be complete."""
@@ -131,7 +132,7 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         if self.finished:
-            raise PeerError(400, "data after the last request")
+            raise self._refuse(400, "data after the last request")
         self.stage = HEAD
         self._url = b""
         self._request = Request()
@@ -140,7 +141,7 @@ class RequestParser:
     def on_url(self, url: bytes) -> None:
         self._url += url
         if len(self._url) > MAX_TARGET:
-            raise PeerError(414, f"the request target is longer than {MAX_TARGET} bytes")
+            raise self._refuse(414, f"the request target is longer than {MAX_TARGET} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = self._names.get(name)
@@ -161,14 +162,15 @@ class RequestParser:
         self._repeated_fields = 0
         request.fields = fields
         request.method = self._llhttp.get_method().decode("ascii")
-        if self._llhttp.get_http_version() != "1.1":
-            self._check_version()
+        request.keep_alive = self._llhttp.should_keep_alive()
+        if not request.keep_alive or "HTTP_CONNECTION" in fields:
+            self._check_version()  # only HTTP/1.1 keeps a connection alive without being asked to
         self._check_target(self._url.decode("ascii"))
         host = fields.get("HTTP_HOST")
         if host is not None:
-            check_host(host)
+            self._check_host(host)
         elif not request.http10:
-            raise PeerError(400, "the Host field is missing")
+            raise self._refuse(400, "the Host field is missing")
         self.stage = CONTENT
         if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
             self._begin_content()
@@ -179,16 +181,18 @@ class RequestParser:
         self._progress, self.wants_continue = True, False
         self._size += len(data)
         if self._size > self._max_body:
-            raise PeerError(413, f"the content is larger than {self._max_body} bytes")
+            raise self._refuse(413, f"the content is larger than {self._max_body} bytes")
         if self._sink is not None:
-            self._sink.write(data)
+            try:
+                self._sink.write(data)
+            except OSError as error:
+                raise self._refuse(503, f"there is no room for the content: {error.strerror}") from None
 
     def on_message_complete(self) -> None:
         request = self._request
         if self._sink is not None:
             self._end_content()
-        if not self._llhttp.should_keep_alive():
-            request.keep_alive = False
+        if not request.keep_alive:
             self.finished = True
         self.stage = IDLE
         self.requests.append(request)
@@ -208,7 +212,7 @@ class RequestParser:
             return
         elif key in FORWARDED:
             if self.stage == CONTENT:
-                raise PeerError(400, f"the field {name.decode('ascii')} may not be a trailer")
+                raise self._refuse(400, f"the field {name.decode('ascii')} may not be a trailer")
             fields = self._request.forwarded = self._request.forwarded or {}
             text = value.strip(b" \t").decode("latin-1")
             fields[key] = f"{fields[key]}, {text}" if key in fields else text
@@ -219,7 +223,7 @@ class RequestParser:
     def _repeat(self, key: str, value: bytes) -> None:
         """RFC 9110 section 5.3: a repeated field is a list; RFC 6265 section 5.4 for cookies."""
         if key == "HTTP_HOST":
-            raise PeerError(400, "there is more than one Host field")
+            raise self._refuse(400, "there is more than one Host field")
         self._repeated_fields += 1
         if self._repeated_fields > MAX_FIELDS:
             self._check_size()
@@ -227,51 +231,57 @@ class RequestParser:
 
     def _check_size(self) -> None:
         if len(self._fields) + self._repeated_fields > MAX_FIELDS:
-            raise PeerError(431, f"there are more than {MAX_FIELDS} fields")
+            raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
         if len(self._url) + sum(len(key) + len(value) for key, value in self._fields.items()) > self._max_head:
             raise self._head_too_large()
 
     def _head_too_large(self) -> PeerError:
         if not self._url or (len(self._url) > self._max_head // 2 and not self._fields):
-            return PeerError(414, "the request target is too long")
-        return PeerError(431, f"the request line and the fields are larger than {self._max_head} bytes")
+            return self._refuse(414, "the request target is too long")
+        return self._refuse(431, f"the request line and the fields are larger than {self._max_head} bytes")
 
     def _check_version(self) -> None:
         version = self._llhttp.get_http_version()
+        if version == "1.1":
+            return
         if version != "1.0" or OTHER_PROTOCOL.match(self._data):
-            raise PeerError(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
+            raise self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         self._request.http10 = True
         if "HTTP_TRANSFER_ENCODING" in self._fields:
-            raise PeerError(400, "HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 section 6.1
+            raise self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 section 6.1
 
     def _check_target(self, target: str) -> None:
         """RFC 9112 section 3.2: origin-form, absolute-form, or the asterisk of OPTIONS."""
         request = self._request
         if "#" in target:
-            raise PeerError(400, "the request target has a fragment")
+            raise self._refuse(400, "the request target has a fragment")
         if target[:1] != "/":
             if request.method in ("CONNECT", "SOURCE"):
-                raise PeerError(501, f"{request.method} is not supported")
+                raise self._refuse(501, f"{request.method} is not supported")
             if target != "*":
                 match = ABSOLUTE.fullmatch(target)
                 if match is None or not match[1]:
-                    raise PeerError(400, "the request target is neither a path nor an http URL")
+                    raise self._refuse(400, "the request target is neither a path nor an http URL")
                 # Section 3.2.2: the authority of the target replaces the Host field, whatever that says.
                 if "HTTP_HOST" in self._fields:
-                    check_host(self._fields["HTTP_HOST"])
+                    self._check_host(self._fields["HTTP_HOST"])
                 self._fields["HTTP_HOST"] = match[1]
                 target = (match[2] or "/") + (match[3] or "")
                 if request.method == "OPTIONS" and target == "/" and not match[2]:
                     target = "*"
             elif request.method != "OPTIONS":
-                raise PeerError(400, "the target * is for OPTIONS")
+                raise self._refuse(400, "the target * is for OPTIONS")
         elif request.method == "SOURCE":
-            raise PeerError(501, "SOURCE is not supported")
+            raise self._refuse(501, "SOURCE is not supported")
         request.target = target
+
+    def _check_host(self, host: str) -> None:
+        if not is_host(host):
+            raise self._refuse(400, "the Host field is not a host with an optional port")
 
     def _check_expectation(self) -> None:
         if self._fields["HTTP_EXPECT"].lower() != "100-continue":
-            raise PeerError(417, "the only expectation known is 100-continue")
+            raise self._refuse(417, "the only expectation known is 100-continue")
 
     def _begin_content(self) -> None:
         fields = self._fields
@@ -283,7 +293,7 @@ class RequestParser:
             size = int(fields["CONTENT_LENGTH"])
             fields["CONTENT_LENGTH"] = str(size)
             if size > self._max_body:
-                raise PeerError(413, f"the content is larger than {self._max_body} bytes")
+                raise self._refuse(413, f"the content is larger than {self._max_body} bytes")
             if not size:
                 return
         elif coding.lower() != "chunked":
@@ -297,8 +307,8 @@ class RequestParser:
     def _unknown_coding(self, coding: str) -> PeerError:
         """RFC 9112 section 6.3: without a final ``chunked`` there is no telling where the content ends; section 6.1 for the others."""
         if coding.lower().rpartition(",")[2].strip() == "chunked":
-            return PeerError(501, "the only transfer coding known is chunked")
-        return PeerError(400, "the last transfer coding is not chunked")
+            return self._refuse(501, "the only transfer coding known is chunked")
+        return self._refuse(400, "the last transfer coding is not chunked")
 
     def _end_content(self) -> None:
         sink, request = self._sink, self._request
@@ -315,19 +325,23 @@ class RequestParser:
         count, self._repeated_fields = len(self._fields) + self._repeated_fields, 0
         if forbidden or count > MAX_FIELDS:
             sink.close()
-            raise PeerError(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer") if forbidden else PeerError(431, "too many trailers")
+            raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer") if forbidden else self._refuse(431, "there are too many trailers")
+
+    def _refuse(self, status: int, reason: str) -> PeerError:
+        """What a rule does not accept. Kept, because what a callback raises does not come through llhttp as it was."""
+        self._error = PeerError(status, reason)
+        return self._error
 
     def _refusal(self, error: Exception, fresh: bool) -> PeerError:
         """What to answer to what llhttp, or one of the rules above, does not accept."""
-        cause: Any = error.__context__
+        if self._error is not None:
+            return self._error
         if isinstance(error, httptools.HttpParserCallbackError):
-            if isinstance(cause, PeerError):
-                return cause
-            raise cause or error
+            raise error
         if isinstance(error, httptools.HttpParserInvalidMethodError):
             unknown = fresh and not self.requests and METHOD.match(self._data.lstrip(b"\r\n"))
-            return PeerError(501, "the method is not known") if unknown else PeerError(400, "the request line does not start with a method")
+            return self._refuse(501, "the method is not known") if unknown else PeerError(400, "the request line does not start with a method")
         reason = str(error)
         if reason in ("Invalid HTTP version", "Pause on PRI/Upgrade"):
-            return PeerError(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
-        return PeerError(400, reason[:1].lower() + reason[1:])
+            return self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
+        return self._refuse(400, reason[:1].lower() + reason[1:])

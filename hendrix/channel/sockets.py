@@ -1,0 +1,183 @@
+"""The listening sockets: bound before privileges are shed, served when the application is there.
+
+A client that connects in between waits in the kernel's queue, not before a closed port.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    UNIXServerEndpoint,
+    serverFromString,
+)
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+
+from hendrix.channel.fast import AVAILABLE
+from hendrix.channel.tls import ssl_endpoint
+from hendrix.errors import ConfigurationError
+
+PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
+# Connections that the kernel completes for us while we are busy. Twisted's 50 is soon full, and then clients wait a second to try again.
+KERNEL_BACKLOG = 1024
+
+
+class Reception(Factory):
+    """The factory of a port. It is given to the endpoint before the application is there, and learns then what makes its protocols."""
+
+    noisy = False
+    build: Callable[[Any], Protocol | None] = staticmethod(lambda address: None)
+
+    def buildProtocol(self, addr: Any) -> Protocol | None:
+        return self.build(addr)
+
+
+@dataclass
+class Listener:
+    """One bound endpoint.
+
+    :ivar description: as the user wrote it.
+    :ivar plain: its connections are plain sockets: the fast lane can have them.
+    """
+
+    description: str
+    port: IListeningPort
+    reception: Reception
+    plain: bool
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+        host = self.port.getHost()
+        name = getattr(host, "name", None)
+        if name is not None:
+            return f"unix:{os.fsdecode(name)}"
+        place = getattr(host, "host", None)
+        if place is None:
+            return str(host)
+        kind = "ssl" if self.secure else "tcp"
+        return f"{kind}:[{place}]:{host.port}" if ":" in place else f"{kind}:{place}:{host.port}"
+
+    @property
+    def secure(self) -> bool:
+        return self.description.partition(":")[0] in ("ssl", "tls", "txsni")
+
+    @property
+    def url(self) -> str:
+        kind, _, place = self.address.partition(":")
+        return self.address if kind == "unix" else f"{'https' if kind == 'ssl' else 'http'}://{place}/"
+
+    def detached_socket(self) -> socket.socket:
+        """A socket of our own on the same listening port, non-blocking. The reactor no longer accepts on it."""
+        listening = socket.socket(fileno=os.dup(self.port.fileno()))  # type: ignore[attr-defined]
+        listening.setblocking(False)
+        if listening.family in (socket.AF_INET, socket.AF_INET6):
+            # Inherited by what is accepted: answers are sent whole, and must not wait for an acknowledgement.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if "backlog=" not in self.description:
+            listening.listen(KERNEL_BACKLOG)
+        return listening
+
+
+class Sockets(Service):
+    """Binds the endpoints.
+
+    :param listen: descriptions, or endpoints.
+    """
+
+    name = "sockets"
+
+    def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint]) -> None:
+        self._reactor, self._listen = reactor, listen
+        self.listeners: list[Listener] = []
+        self._waiting: list[tuple[list[object], Deferred[None]]] = []
+
+    def describe(self) -> str:
+        return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
+
+    def privilegedStartService(self) -> None:
+        """Bind. Raises `ConfigurationError` for what fails at once."""
+        for one in self._listen:
+            self._bind(one)
+
+    def startService(self) -> Deferred[None]:
+        """Fires when the endpoints that take time (onion:) listen too."""
+        super().startService()
+        return Deferred.fromCoroutine(self._all_bound())
+
+    async def _all_bound(self) -> None:
+        for results, done in self._waiting:
+            await done
+            _raise_failure(results)
+        self._waiting = []
+
+    def _bind(self, one: str | IStreamServerEndpoint) -> None:
+        name = _name(one)
+        endpoint = self._endpoint(one, name)
+        reception = Reception()
+
+        def bound(port: IListeningPort) -> None:
+            if hasattr(port, "stopReading"):
+                port.stopReading()
+            self.listeners.append(Listener(name, port, reception, AVAILABLE and type(endpoint) in PLAIN))
+
+        def failed(reason: Failure) -> None:
+            raise _explain(name, reason.value) from None
+
+        results: list[object] = []
+        done = maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed).addBoth(results.append)
+        if results:
+            _raise_failure(results)
+        else:
+            self._waiting.append((results, done))
+
+    def _endpoint(self, one: str | IStreamServerEndpoint, name: str) -> Any:
+        if not isinstance(one, str):
+            return one
+        try:
+            return (one.startswith("ssl:") and ssl_endpoint(self._reactor, one)) or serverFromString(self._reactor, one)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for _, done in self._waiting:
+            done.cancel()
+        for listener in self.listeners:
+            await maybeDeferred(listener.port.stopListening)
+        self.listeners = []
+
+
+def _raise_failure(results: list[object]) -> None:
+    if isinstance(results[0], Failure):
+        raise results[0].value
+
+
+def _name(one: str | IStreamServerEndpoint) -> str:
+    return one if isinstance(one, str) else type(one).__name__
+
+
+def _explain(name: str, error: Exception) -> Exception:
+    if isinstance(error, CannotListenError):
+        reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
+        hint = {13: "use a port above 1023, or start as root with --uid", 98: "stop what listens there, or choose another port"}
+        code = getattr(error.socketError, "errno", 0)
+        return ConfigurationError(f"--listen={name}: {reason}; {hint.get(code, 'choose another address')}")
+    return ConfigurationError(f"--listen={name}: {error}")

@@ -1,0 +1,74 @@
+"""``ssl:`` endpoints with the whole chain that the certificate file holds, checked when they are made.
+
+Twisted's own parser takes the first certificate of the file and leaves the chain to another argument; then browsers complain and nobody
+knows why. A pair that does not match it finds at the first handshake; here it is found at the start.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import SSL4ServerEndpoint
+
+from hendrix.errors import ConfigurationError
+
+ONE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+KNOWN = ("port", "privateKey", "certKey", "extraCertChain", "backlog", "interface")
+
+
+def ssl_endpoint(reactor: Any, description: str) -> SSL4ServerEndpoint | None:
+    """The endpoint of ``ssl:PORT:privateKey=FILE:certKey=FILE[...]``; None if it has arguments that only Twisted's parser knows.
+
+    TLS 1.2 and 1.3 with the ciphers that Twisted prefers.
+
+    :raises ConfigurationError: a file cannot be read or is none, or key and certificate do not belong together.
+    """
+    given = _arguments(description)
+    if not set(given) <= set(KNOWN) or "port" not in given:
+        return None
+    key = given.get("privateKey", "server.pem")
+    cert = given.get("certKey", key)
+    options = context_factory(_read("--key", key), _read("--cert", cert), _read("--cert", given["extraCertChain"]) if "extraCertChain" in given else b"", key, cert)
+    return SSL4ServerEndpoint(reactor, int(given["port"]), options, int(given.get("backlog", 1024)), given.get("interface", ""))
+
+
+def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_name: str) -> Any:
+    """A Twisted context factory from PEM text."""
+    try:
+        from OpenSSL import SSL, crypto
+        from twisted.internet.ssl import CertificateOptions
+    except ImportError:
+        raise ConfigurationError("TLS needs pyOpenSSL and service-identity: pip install 'hendrix[tls]'") from None
+
+    try:
+        private_key = crypto.load_privatekey(crypto.FILETYPE_PEM, key)
+    except crypto.Error:
+        raise ConfigurationError(f"--key={key_name}: this is not a private key in PEM; give the key of the certificate, without a passphrase") from None
+    try:
+        first, *rest = [crypto.load_certificate(crypto.FILETYPE_PEM, one) for one in ONE.findall(cert) + ONE.findall(chain)]
+    except (ValueError, crypto.Error):
+        raise ConfigurationError(f"--cert={cert_name}: there is no certificate in PEM in it; give one, and its chain after it") from None
+    try:
+        options = CertificateOptions(privateKey=private_key, certificate=first, extraCertChain=rest)
+        options.getContext().check_privatekey()
+    except SSL.Error:
+        raise ConfigurationError(f"--key={key_name}: this is not the key of the certificate {cert_name}; give the two that belong together") from None
+    return options
+
+
+def _arguments(description: str) -> dict[str, str]:
+    """The arguments of an endpoint description; the first without a name is the port."""
+    found: dict[str, str] = {}
+    for part in re.split(r"(?<!\\):", description)[1:]:
+        name, equals, value = part.partition("=")
+        found[name if equals else "port"] = re.sub(r"\\(.)", r"\1", value if equals else name)
+    return found
+
+
+def _read(flag: str, name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{flag}={name}: {error.strerror}; give a file in PEM that this user may read") from None

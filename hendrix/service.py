@@ -1,0 +1,85 @@
+"""The tree of a hendrix process, made of its settings. Construct, then wire; nothing starts here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hendrix.channel.crew_service import CrewService
+from hendrix.channel.site import Limits
+from hendrix.channel.sockets import Sockets
+from hendrix.channel.web import Web
+from hendrix.launch import Launch
+from hendrix.options import Options, Settings
+from hendrix.status.service import AccessLogService
+from hendrix.supervision import Supervisor
+from hendrix.wsgi.loading import load
+
+__all__ = ["Options", "makeService"]
+
+
+def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any = None) -> Supervisor:
+    """The whole tree: a MultiService, to which any Twisted service can be added.
+
+    :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
+    :param reactor: the reactor that will run it; the installed one if None.
+    :raises ConfigurationError: a setting cannot work.
+    """
+    settings = _settings(options)
+    reactor = reactor or _installed_reactor()
+
+    root = Supervisor("hendrix", outcome=Launch(reactor))
+    sockets = Sockets(reactor, settings.listen)
+    crew = CrewService(reactor, settings.threads)
+    access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+    web = Web(
+        reactor,
+        sockets,
+        crew,
+        lambda: load(settings),
+        _name(settings),
+        limits=_limits(settings),
+        server_header=settings.server_header,
+        trusted=settings.trusted_proxy,
+        grace=settings.grace,
+        port_file=settings.port_file,
+        access=access_log.append if access_log else None,
+    )
+
+    for node in (sockets, crew, access_log, web):
+        if node is not None:
+            root.addService(node)
+    return root
+
+
+def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
+    if isinstance(options, Settings):
+        return options
+    if isinstance(options, Options):
+        return options.to_settings()
+    return Settings.from_mapping(options)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_head=settings.max_head,
+        max_body=settings.max_body,
+        header_timeout=settings.header_timeout,
+        body_timeout=settings.body_timeout,
+        keepalive=settings.keepalive,
+        write_timeout=settings.write_timeout,
+        backlog=settings.backlog,
+    )
+
+
+def _name(settings: Settings) -> str:
+    """What the application is called until it is loaded."""
+    if isinstance(settings.wsgi, str):
+        return settings.wsgi
+    return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
+
+
+def _installed_reactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor

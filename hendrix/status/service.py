@@ -1,0 +1,67 @@
+"""The access log as a node of the tree: opened when the process has its final user, written twice a second."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+from twisted.application.service import Service
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from hendrix.status.access_log import AccessLog, Record
+from hendrix.wire.http1 import Request
+
+log = Logger(namespace="hendrix.access")
+
+# Seconds that a line may wait to be written.
+INTERVAL = 0.5
+
+
+class AccessLogService(Service):
+    """Writes a line for each response.
+
+    :param path: a file, or "-" for the standard output.
+    """
+
+    name = "access log"
+
+    def __init__(self, reactor: Any, path: str, form: Literal["combined", "json"]) -> None:
+        self._path, self._form = path, form
+        self._log: AccessLog | None = None
+        self._writing = LoopingCall(self._write)
+        self._writing.clock = reactor
+
+    def describe(self) -> str:
+        return f"{self._form} to {'standard output' if self._path == '-' else self._path}"
+
+    def startService(self) -> None:
+        super().startService()
+        self._log = AccessLog(self._path, self._form)
+        self._writing.start(INTERVAL, now=False)
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._writing.running:
+            self._writing.stop()
+        if self._log is not None:
+            self._log.close()
+
+    def append(self, request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
+        """A response is complete (any thread)."""
+        if self._log is not None:
+            fields = request.fields
+            protocol = "HTTP/1.0" if request.http10 else "HTTP/1.1"
+            self._log.append(
+                Record(
+                    time.time() - seconds, remote_addr, request.method, request.target, protocol if request.method else "", int(code or 0), sent,
+                    fields.get("HTTP_REFERER", ""), fields.get("HTTP_USER_AGENT", ""), seconds,
+                )
+            )  # fmt: skip
+
+    def _write(self) -> None:
+        assert self._log is not None
+        before = self._log.dropped
+        self._log.flush()
+        if self._log.dropped > before:
+            log.warn("{count} lines of the access log were lost: the disk is too slow or full", count=self._log.dropped - before)
