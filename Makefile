@@ -8,7 +8,7 @@ endif
 BIN := $(abspath $(VENV))/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 PYTEST := $(BIN)/python -m pytest
-UNIT := --ignore=tests/system --ignore=tests/conformance --ignore=tests/test_packaging.py
+UNIT := $(addprefix --ignore=tests/,system conformance examples test_packaging.py)
 
 .PHONY: help serve test check unit test-pythons bench tools clean
 .DELETE_ON_ERROR:

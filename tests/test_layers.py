@@ -15,7 +15,7 @@ RANKS = [
     {"errors", "uvloopreactor"},
     {"values"},
     {"options"},
-    {"wire", "threads", "supervision"},
+    {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree"},
     {"channel", "hey_joe", "siblings", "status", "testing"},
     {"workers"},
@@ -25,8 +25,8 @@ RANKS = [
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
-FETCH_THE_REACTOR = {"deploy", "cli"}
-"""The parts that may import the reactor, inside a function; all others are given it."""
+FETCH_THE_REACTOR = {"service", "deploy", "cli"}
+"""The parts that launchers call without a reactor: they may import it, inside a function; all others are given it."""
 
 SANS_IO = {"twisted", "asyncio", "socket", "select", "selectors", "ssl", "threading"}
 """What `wire` must not know: bytes in, calls out."""

@@ -52,32 +52,18 @@ class Site:
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet) -> bool:
         """Call the application and send its answer (worker thread). True if the outlet has no more to do with the connection."""
-        if self.access is not None:
-            return self._respond_logged(request, peer, outlet, self.access)
-        try:
-            environ = self._environ(request, peer)
-        except PeerError as error:
-            return outlet.finish(refusal(error, self.stamp), False)
-        return Exchange(request, outlet).run(self.application, environ)
-
-    def _respond_logged(self, request: Request, peer: Peer, outlet: Outlet, access: Access) -> bool:
-        began = self.clock()
-        try:
-            environ = self._environ(request, peer)
-        except PeerError as error:
-            over = outlet.finish(refusal(error, self.stamp), False)
-            access(request, peer[0], str(error.status), 0, self.clock() - began)
-            return over
-        exchange = Exchange(request, outlet)
-        over = exchange.run(self.application, environ)
-        access(request, environ["REMOTE_ADDR"], exchange.code, exchange.sent, self.clock() - began)
-        return over
-
-    def _environ(self, request: Request, peer: Peer) -> Environ:
+        began = self.clock() if self.access is not None else 0.0
         environ = make_environ(self.base, request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
-            self._believe(self.trusted, request.forwarded, environ)
-        return environ
+            try:
+                self._believe(self.trusted, request.forwarded, environ)
+            except PeerError as error:
+                return outlet.finish(self.refuse(error, peer), False)
+        exchange = Exchange(request, outlet)
+        over = exchange.run(self.application, environ)
+        if self.access is not None:
+            self.access(request, environ["REMOTE_ADDR"], exchange.code, exchange.sent, self.clock() - began)
+        return over
 
     def _believe(self, trusted: TrustedProxies, forwarded: dict[str, str], environ: Environ) -> None:
         said = origin(trusted, forwarded)

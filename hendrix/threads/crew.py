@@ -64,9 +64,11 @@ class Worker:
 
     :ivar job: what it is doing, None between jobs.
     :ivar jobs: how many it has done.
+    :ivar held: what is finished and waits to be sent.
+    :ivar since: when the first of these was.
     """
 
-    __slots__ = ("_clock", "_held", "_since", "job", "jobs", "name", "sending")
+    __slots__ = ("_clock", "held", "job", "jobs", "name", "sending", "since")
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
@@ -74,38 +76,36 @@ class Worker:
         self.jobs = 0
         self.sending = threading.Lock()
         self._clock = clock
-        self._held: deque[Parcel] = deque()
-        self._since = 0.0
+        self.held: deque[Parcel] = deque()
+        self.since = 0.0
 
     def hold(self, parcel: Parcel) -> None:
         """Send this soon: within `HOLD`, or when there is nothing else to do (its own thread)."""
-        if not self._held:
-            self._since = self._clock()
-        self._held.append(parcel)
+        if not self.held:
+            self.since = self._clock()
+        self.held.append(parcel)
 
     def dispatch(self) -> None:
         """Send all that is held, in order (its own thread, or the monitor)."""
-        with self.sending:
-            self._dispatch()
+        if self.held or self.sending.locked():
+            with self.sending:
+                self._dispatch()
 
     def dispatch_for_it(self) -> None:
         """The same, unless its own thread is at it (the monitor)."""
-        if self._held and self.sending.acquire(blocking=False):
+        if self.held and self.sending.acquire(blocking=False):
             try:
                 self._dispatch()
             finally:
                 self.sending.release()
 
     def _dispatch(self) -> None:
-        held = self._held
+        held = self.held
         while held:
             try:
                 held.popleft().dispatch()
             except Exception:
                 log.failure("sending failed")
-
-    def overdue(self, now: float) -> bool:
-        return bool(self._held) and now - self._since > HOLD
 
 
 class Crew:
@@ -219,7 +219,7 @@ class Crew:
             worker.job = None
             worker.jobs += 1
             now = clock()
-            if worker.overdue(now):
+            if worker.held and now - worker.since > HOLD:
                 worker.dispatch()
             if now - looked > LOOK:
                 self._source.poll(0)

@@ -162,8 +162,9 @@ class RequestParser:
         self._repeated_fields = 0
         request.fields = fields
         request.method = self._llhttp.get_method().decode("ascii")
-        if self._llhttp.get_http_version() != "1.1":
-            self._check_version()
+        request.keep_alive = self._llhttp.should_keep_alive()
+        if not request.keep_alive or "HTTP_CONNECTION" in fields:
+            self._check_version()  # only HTTP/1.1 keeps a connection alive without being asked to
         self._check_target(self._url.decode("ascii"))
         host = fields.get("HTTP_HOST")
         if host is not None:
@@ -191,8 +192,7 @@ class RequestParser:
         request = self._request
         if self._sink is not None:
             self._end_content()
-        if not self._llhttp.should_keep_alive():
-            request.keep_alive = False
+        if not request.keep_alive:
             self.finished = True
         self.stage = IDLE
         self.requests.append(request)
@@ -242,6 +242,8 @@ class RequestParser:
 
     def _check_version(self) -> None:
         version = self._llhttp.get_http_version()
+        if version == "1.1":
+            return
         if version != "1.0" or OTHER_PROTOCOL.match(self._data):
             raise self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         self._request.http10 = True

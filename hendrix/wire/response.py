@@ -7,7 +7,7 @@ response of his own ("response splitting").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from time import time
@@ -18,6 +18,10 @@ STATUS = re.compile(r"[2-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 TABLE_SIZE = 2000
+# Heads that are remembered; of some hundred bytes each.
+HEADS = 1000
+
+Fields = Sequence[tuple[str, str]]
 
 # Fields that the server has a say in. Of those that belong to one connection (RFC 9110 section 7.6.1) an application may only say
 # `Connection: close`; PEP 3333 forbids it the others, and they are dropped.
@@ -39,29 +43,34 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 _kinds: dict[str, int] = {}
-_statuses: dict[str, str] = {}
+_heads: dict[tuple[object, ...], Head] = {}
 
 
 class Stamp:
-    """The Date and Server fields, made once a second (RFC 9110 sections 6.6.1 and 10.2.4).
+    """Ends a head with the Date and Server fields, made once a second (RFC 9110 sections 6.6.1 and 10.2.4). Any thread.
 
     :param server: the Server field, or "" for none.
     """
 
     def __init__(self, server: str) -> None:
-        self.server = f"Server: {server}\r\n" if server else ""
+        self._server = f"Server: {server}\r\n".encode() if server else b""
         self._second = 0
-        self._date = ""
+        self._date = self._tail = b""
 
-    def date(self) -> str:
+    def finish(self, head: Head) -> bytes:
+        """The whole head as bytes. The application's own Date and Server stand, if it sent any."""
         now = int(time())
         if now != self._second:
-            self._date, self._second = f"Date: {formatdate(now, usegmt=True)}\r\n", now
-        return self._date
+            self._date = f"Date: {formatdate(now, usegmt=True)}\r\n".encode()
+            self._tail = self._date + self._server + b"\r\n"
+            self._second = now  # last: who sees it sees the others
+        if head.dated or head.served:
+            return head.start + (b"" if head.dated else self._date) + (b"" if head.served else self._server) + b"\r\n"
+        return head.start + self._tail
 
 
 class Head:
-    """The head of one response: made of what the application said, what the request allows and what the server adds.
+    """The head of a response, but for what `Stamp` adds: what the application said, as the request allows it. Immutable.
 
     :param status: as given to start_response, "200 OK".
     :param fields: the application's fields.
@@ -71,70 +80,85 @@ class Head:
     :param bare: no content is sent whatever the fields say (HEAD).
     :raises AppError: for a status or a field that is none.
 
-    :ivar data: the bytes to send.
+    :ivar code: the three digits of the status.
+    :ivar start: the status line and the fields, as bytes.
     :ivar length: bytes of content announced, None if not.
     :ivar chunked: whether the content goes in chunks.
     :ivar keep_alive: whether the connection can live on after this response.
     :ivar bare: no content may follow the head.
+    :ivar dated: the application sent a Date.
+    :ivar served: the application sent a Server field.
     """
 
-    __slots__ = ("bare", "chunked", "code", "data", "keep_alive", "length")
+    __slots__ = ("bare", "chunked", "code", "dated", "keep_alive", "length", "served", "start")
 
-    def __init__(
-        self, status: str, fields: Iterable[tuple[str, str]], stamp: Stamp, size: int | None, *, http10: bool, keep_alive: bool, bare: bool
-    ) -> None:
-        line = _statuses.get(status) or _status_line(status)
-        parts = [line]
-        length: int | None = None
-        dated = served = False
-        kinds = _kinds
+    def __init__(self, status: str, fields: Fields, size: int | None, http10: bool, keep_alive: bool, bare: bool) -> None:
+        if type(status) is not str or not STATUS.fullmatch(status):
+            raise AppError(f"the status must be a str of three digits, 200 to 999, and a reason, not {status!r} (PEP 3333)")
+        self.code = status[:3]
+        self.length: int | None = None
+        self.keep_alive, self.bare = keep_alive, bare
+        self.chunked = self.dated = self.served = False
+        lines = [f"HTTP/1.1 {status}\r\n" if len(status) > 3 else f"HTTP/1.1 {status} \r\n"]
         for name, value in fields:
-            kind = kinds.get(name)
+            kind = _kinds.get(name)
             if kind is None:
                 kind = _kind(name)
             if type(value) is not str or not value.isprintable():
                 _check_value(name, value)
-            if kind:
-                if kind == LENGTH:
-                    length = _length(value, length)
-                elif kind == CONNECTION:
-                    keep_alive = keep_alive and "close" not in value.lower()
-                    continue
-                elif kind == DATE:
-                    dated = True
-                elif kind == SERVER:
-                    served = True
-                else:
-                    continue
-            parts.append(f"{name}: {value}\r\n")
-        self.code = code = line[9:12]
-        self.chunked = False
-        if code == "204" or code == "304":
-            # RFC 9110 sections 8.6, 15.3.5 and 15.4.5: no content; 204 has no Content-Length either.
-            bare = True
-            if length is not None and code == "204":
-                parts = [part for part in parts if kinds.get(part.partition(":")[0]) != LENGTH]
-        elif length is None:
-            if size is not None:
-                length = size
-                parts.append(f"Content-Length: {size}\r\n")
-            elif not bare:
-                if http10:
-                    keep_alive = False
-                else:
-                    self.chunked = True
-                    parts.append("Transfer-Encoding: chunked\r\n")
-        if not keep_alive:
-            parts.append("Connection: close\r\n")
+            if not kind or self._own(kind, value):
+                lines.append(f"{name}: {value}\r\n")
+        self._frame(lines, size, http10)
+        if not self.keep_alive:
+            lines.append("Connection: close\r\n")
         elif http10:
-            parts.append("Connection: keep-alive\r\n")
-        if not dated:
-            parts.append(stamp.date())
-        if not served:
-            parts.append(stamp.server)
-        parts.append("\r\n")
-        self.data = "".join(parts).encode("latin-1")
-        self.length, self.keep_alive, self.bare = length, keep_alive, bare
+            lines.append("Connection: keep-alive\r\n")
+        self.start = "".join(lines).encode("latin-1")
+
+    def _own(self, kind: int, value: str) -> bool:
+        """A field that the server has a say in: whether it stands."""
+        if kind == LENGTH:
+            self.length = _length(value, self.length)
+            return False  # `_frame` decides
+        if kind == CONNECTION:
+            self.keep_alive = self.keep_alive and "close" not in value.lower()
+            return False
+        self.dated = self.dated or kind == DATE
+        self.served = self.served or kind == SERVER
+        return kind != DROPPED
+
+    def _frame(self, lines: list[str], size: int | None, http10: bool) -> None:
+        """How the end of the content is found (RFC 9112 section 6)."""
+        if self.code == "204" or self.code == "304":
+            # RFC 9110 sections 8.6, 15.3.5 and 15.4.5: no content; 204 has no Content-Length either.
+            self.bare = True
+            if self.length is not None and self.code == "304":
+                lines.append(f"Content-Length: {self.length}\r\n")
+            return
+        if self.length is None:
+            self.length = size
+        if self.length is not None:
+            lines.append(f"Content-Length: {self.length}\r\n")
+        elif http10:
+            self.keep_alive = self.keep_alive and self.bare
+        elif not self.bare:
+            self.chunked = True
+            lines.append("Transfer-Encoding: chunked\r\n")
+
+
+def compose(status: str, fields: Fields, size: int | None, http10: bool, keep_alive: bool, bare: bool) -> Head:
+    """The `Head` of these; what has been checked and put together once is not again, since most sites repeat themselves."""
+    try:
+        key = (status, tuple(fields), size, http10, keep_alive, bare)
+        head = _heads.get(key)
+    except TypeError:  # fields in lists: not what PEP 3333 asks for, but harmless
+        return Head(status, fields, size, http10, keep_alive, bare)
+    if head is None:
+        head = Head(status, fields, size, http10, keep_alive, bare)
+        if len(_heads) >= HEADS:
+            _heads.clear()
+        _heads[key] = head
+    return head
 
 
 def chunk(data: bytes) -> bytes:
@@ -154,17 +178,8 @@ def plain(status: str, text: str, stamp: Stamp, fields: tuple[tuple[str, str], .
     """A whole answer in plain text: the status, and a line that says why."""
     content = f"{status}: {text}\n".encode() if text else f"{status}\n".encode()
     headers = (("Content-Type", "text/plain; charset=utf-8"), *fields)
-    head = Head(status, headers, stamp, len(content), http10=False, keep_alive=keep_alive, bare=bare)
-    return head.data if bare else head.data + content
-
-
-def _status_line(status: str) -> str:
-    if type(status) is not str or not STATUS.fullmatch(status):
-        raise AppError(f"the status must be a str of three digits, 200 to 999, and a reason, not {status!r} (PEP 3333)")
-    line = f"HTTP/1.1 {status}\r\n" if len(status) > 3 else f"HTTP/1.1 {status} \r\n"
-    if len(_statuses) < TABLE_SIZE:
-        _statuses[status] = line
-    return line
+    head = stamp.finish(Head(status, headers, len(content), False, keep_alive, bare))
+    return head if bare else head + content
 
 
 def _kind(name: str) -> int:

@@ -20,10 +20,9 @@ from twisted.logger import Logger
 
 from hendrix.errors import AppError, Disconnected
 from hendrix.wire.http1 import Request
-from hendrix.wire.response import LAST_CHUNK, Head, Stamp, chunk, plain
+from hendrix.wire.response import LAST_CHUNK, Fields, Head, Stamp, chunk, compose, plain
 from hendrix.wsgi.environ import Environ, FileWrapper
 
-Fields = list[tuple[str, str]]
 Application = Callable[..., Iterable[bytes]]
 ExcInfo = Any
 
@@ -69,7 +68,7 @@ class Exchange:
     def __init__(self, request: Request, outlet: Outlet) -> None:
         self._request, self._outlet = request, outlet
         self._status: str | None = None
-        self._fields: Fields = []
+        self._fields: Fields = ()
         self._head: Head | None = None
         self._out = False  # something may have left: no turning back
         self.over = False
@@ -118,7 +117,7 @@ class Exchange:
         head = self._head
         if head is None:
             head = self._make_head(None)
-            self._send(head.data)
+            self._send(self._outlet.stamp.finish(head))
         self._send_piece(head, data)
 
     def _answer(self, iterable: Any) -> None:
@@ -136,30 +135,23 @@ class Exchange:
             return self._stream(self._head, first, pieces)  # write() was used
         head = self._make_head(size)
         if head.bare:
-            self._finish(head.data, head)
+            self._finish(self._outlet.stamp.finish(head), head)
         elif head.length == len(first):
             # Run to its end before anything is sent: it may still raise.
             if any(pieces):
                 self._warn_of_length(head)
             self.sent = len(first)
-            self._finish(head.data + first, head)
+            self._finish(self._outlet.stamp.finish(head) + first, head)
         else:
-            self._send(head.data)
+            self._send(self._outlet.stamp.finish(head))
             self._stream(head, first, pieces)
 
     def _make_head(self, size: int | None) -> Head:
         if self._status is None:
             raise AppError("the application did not call start_response before its first content (PEP 3333)")
         request = self._request
-        self._head = head = Head(
-            self._status,
-            self._fields,
-            self._outlet.stamp,
-            size,
-            http10=request.http10,
-            keep_alive=request.keep_alive and not self._outlet.draining,
-            bare=request.method == "HEAD",
-        )
+        keep_alive = request.keep_alive and not self._outlet.draining
+        self._head = head = compose(self._status, self._fields, size, request.http10, keep_alive, request.method == "HEAD")
         self.code = head.code
         return head
 
@@ -209,14 +201,14 @@ class Exchange:
         head = self._make_head(size)
         count = size if head.length is None else min(size, head.length)
         if head.bare or not count:
-            self._finish(head.data, head)
+            self._finish(self._outlet.stamp.finish(head), head)
             return True
         self._out = True
-        if count == head.length and self._outlet.send_file(head.data, file.fileno(), offset, count):
+        if count == head.length and self._outlet.send_file(self._outlet.stamp.finish(head), file.fileno(), offset, count):
             self.sent = count
             self._finish(b"", head)
         else:
-            self._outlet.send(head.data)
+            self._outlet.send(self._outlet.stamp.finish(head))
             self._stream(head, b"", FileWrapper(file))
         return True
 
