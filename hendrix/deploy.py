@@ -95,11 +95,11 @@ class HendrixDeploy:
             from hendrix.wsgi.resources import Resources
 
             node = Resources(self.reactor, self.resources, settings.grace)
-            hendrix.addService(node)  # type: ignore[no-untyped-call]
+            hendrix.addService(node)
             self._beside = node.beside
         for name, service in self.services:
             IService(service).setName(name)
-            hendrix.addService(service)  # type: ignore[no-untyped-call]
+            hendrix.addService(service)
         self.hendrix = hendrix
 
     def catalogServers(self, hendrix: Iterable[Any]) -> None:

@@ -12,18 +12,13 @@ import select
 import socket
 import struct
 from collections import deque
-from typing import Final
 
 from hendrix.channel.fast import READ, WRITE, FastLane
-from hendrix.channel.site import Peer, Site
+from hendrix.channel.site import LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request, RequestParser
 from hendrix.wire.response import CONTINUE, Stamp
-
-# What a connection that is armed waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
-SENDING: Final = 3
-LINGERING: Final = 4
 
 # Bytes of one read: between requests, and in the middle of a large content.
 SMALL_READ = 16384
@@ -34,9 +29,6 @@ HIGH_WATER = 262144
 FILE_PIECE = 1 << 20
 # Seconds of pipelined requests that one connection may have answered before others have their turn.
 TURN = 0.005
-# Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
-LINGER = 5.0
-
 DONTWAIT = socket.MSG_DONTWAIT
 RESET = struct.pack("ii", 1, 0)
 
@@ -375,15 +367,7 @@ class FastConnection:
 
     def overdue(self, now: float) -> bool:
         """Whether it has waited too long for what it waits for. A hint: ask again when it is yours."""
-        limits = self._site.limits
-        waits = now - self.since
-        if self.stage == IDLE:
-            return waits > limits.keepalive
-        if self.stage == HEAD:
-            return waits > limits.header_timeout
-        if self.stage == CONTENT:
-            return waits > limits.body_timeout
-        return waits > (LINGER if self.stage == LINGERING else limits.write_timeout)
+        return now - self.since > self._site.limits.seconds(self.stage)
 
     def expire(self, now: float) -> None:
         """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""

@@ -66,7 +66,7 @@ class Listener:
     @property
     def address(self) -> str:
         """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
-        host = self.port.getHost()
+        host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
             return f"unix:{os.fsdecode(name)}"
@@ -173,7 +173,7 @@ class Sockets(Service):
 
 def _raise_failure(results: list[object]) -> None:
     if isinstance(results[0], Failure):
-        raise results[0].value
+        results[0].raiseException()
 
 
 def _name(one: str | IStreamServerEndpoint) -> str:
@@ -181,7 +181,7 @@ def _name(one: str | IStreamServerEndpoint) -> str:
     return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
-def _explain(name: str, error: Exception) -> Exception:
+def _explain(name: str, error: BaseException | None) -> ConfigurationError:
     if isinstance(error, CannotListenError):
         reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
         hint = {13: "use a port above 1023, or start as root with --uid", 98: "stop what listens there, or choose another port"}

@@ -82,7 +82,13 @@ class RequestParser:
     _names: dict[bytes, str] = {}  # shared by all: the names seen so far that have no rule of their own
 
     def __init__(
-        self, max_head: int, max_body: int, open_sink: Callable[[int | None], Sink], base: dict[str, Any] | None = None, *, persistent: bool = True
+        self,
+        max_head: int,
+        max_body: int,
+        open_sink: Callable[[int | None], Sink],
+        base: dict[str, Any] | None = None,
+        *,
+        persistent: bool = True,
     ) -> None:
         self.requests: deque[Request] = deque()
         self._base, self._persistent = base or {}, persistent
@@ -337,7 +343,9 @@ class RequestParser:
         count, self._repeated_fields = len(self._fields) + self._repeated_fields, 0
         if forbidden or count > MAX_FIELDS:
             sink.close()
-            raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer") if forbidden else self._refuse(431, "there are too many trailers")
+            if forbidden:
+                raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer")
+            raise self._refuse(431, "there are too many trailers")
 
     def _refuse(self, status: int, reason: str) -> PeerError:
         """What a rule does not accept. Kept, because what a callback raises does not come through llhttp as it was."""
@@ -352,7 +360,9 @@ class RequestParser:
             raise error
         if isinstance(error, httptools.HttpParserInvalidMethodError):
             unknown = fresh and not self.requests and METHOD.match(self._data.lstrip(b"\r\n"))
-            return self._refuse(501, "the method is not known") if unknown else PeerError(400, "the request line does not start with a method")
+            if unknown:
+                return PeerError(501, "the method is not known")
+            return PeerError(400, "the request line does not start with a method")
         reason = str(error)
         if reason in ("Invalid HTTP version", "Pause on PRI/Upgrade"):
             return self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")

@@ -170,7 +170,8 @@ class Exchange:
             if piece:
                 self._send_piece(head, piece)
         if head.length is not None and self.sent < head.length and not head.bare:
-            log.error("the response to {request} ended {missing} bytes short of its Content-Length", request=self._name(), missing=head.length - self.sent)
+            missing = head.length - self.sent
+            log.error("the response to {request} ended {missing} bytes short of its Content-Length", request=self._name(), missing=missing)
             self.over = self._outlet.abort()
         else:
             self._finish(LAST_CHUNK if head.chunked else b"", head)
