@@ -29,6 +29,9 @@ HIGH_WATER = 262144
 FILE_PIECE = 1 << 20
 # Seconds of pipelined requests that one connection may have answered before others have their turn.
 TURN = 0.005
+# The same when the process is about to end.
+DRAIN_LINGER = 1.0
+
 DONTWAIT = socket.MSG_DONTWAIT
 RESET = struct.pack("ii", 1, 0)
 
@@ -123,12 +126,8 @@ class FastConnection:
         if crew.backlog < self._site.limits.backlog or not parser.requests:
             crew.enqueue(self)
             return
-        answers = []
-        while parser.requests and self._keep_alive:
-            request = parser.requests.popleft()
-            self._keep_alive = request.keep_alive and not self.draining
-            answers.append(self._site.overloaded(request, self._peer, self._keep_alive))
-        self._transmit(b"".join(answers))
+        self._keep_alive = False
+        self._transmit(self._site.overloaded(parser.requests.popleft(), self._peer))
         self.sent()
 
     def _wait_for_input(self) -> None:
@@ -181,7 +180,7 @@ class FastConnection:
                 return
         self._keep_alive = False
         if self._refusal is not None:
-            self._answer = site.refuse(self._refusal, peer)
+            self._answer = site.refuse(self._refusal, peer, parser.method)
         worker.hold(self)
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
@@ -318,16 +317,13 @@ class FastConnection:
 
     def _part(self) -> None:
         """Close so that what was sent arrives: a socket closed with input unread resets the connection (RFC 9112 section 9.6)."""
-        if self._refusal is None and self._parser is not None and self._parser.finished:
-            self.close()  # the client said that it sends no more
-            return
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             self.close()
             return
         self.stage, self.since = LINGERING, self._lane.now
-        self._discard()
+        self._arm(READ)
 
     def _discard(self) -> None:
         try:
@@ -377,7 +373,8 @@ class FastConnection:
             self.arm()
             return
         if self._parser is not None and self.stage in (HEAD, CONTENT):
-            self._transmit(self._site.refuse(PeerError(408, "the request did not arrive in time"), self._peer))
+            error = PeerError(408, "the request did not arrive in time")
+            self._transmit(self._site.refuse(error, self._peer, self._parser.method))
             self._keep_alive = False
             self.sent()
             return
@@ -388,7 +385,11 @@ class FastConnection:
         """Answer what has come, then close: now, if nothing has."""
         self.draining = True
         if self._lane.claim(self, self.fd):
-            self.ready()
+            if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
+                self._lane.forget(self.fd)
+                self.close()
+            else:
+                self.ready()
 
     def cut(self) -> None:
         """Close now, whatever it waits for. If a worker has it, that finds a broken connection when it sends."""

@@ -102,7 +102,7 @@ class ReactorConnection(Protocol):
         if self._parser.requests:
             self._next()
         elif self._refusal is not None:
-            self.write(self.site.refuse(self._refusal, self.peer))
+            self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
             self._close()
         elif self.draining and self._parser.stage == IDLE or self._parser.finished:
             self._close()
@@ -112,8 +112,7 @@ class ReactorConnection(Protocol):
     def _next(self) -> None:
         request = self._parser.requests.popleft()
         if self.crew.backlog >= self.site.limits.backlog:
-            keep_alive = request.keep_alive and not self.draining
-            self.answered(self.site.overloaded(request, self.peer, keep_alive), keep_alive)
+            self.answered(self.site.overloaded(request, self.peer), False)
             return
         self._busy, self.stage, self.request = True, BUSY, request
         self.crew.submit(Turn(self, request))

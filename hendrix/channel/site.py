@@ -70,7 +70,7 @@ class Site:
             try:
                 self._believe(self.trusted, request.forwarded, environ)
             except PeerError as error:
-                return outlet.finish(self.refuse(error, peer), False)
+                return outlet.finish(self.refuse(error, peer, request.method), False)
         exchange = Exchange(request, outlet)
         over = exchange.run(self.application, environ)
         if self.access is not None:
@@ -89,19 +89,19 @@ class Site:
         if said.server_port is not None:
             environ["SERVER_PORT"] = said.server_port
 
-    def refuse(self, error: PeerError, peer: Peer) -> bytes:
-        """The answer to what could not be parsed; the connection ends with it."""
+    def refuse(self, error: PeerError, peer: Peer, method: str) -> bytes:
+        """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
         if self.access is not None:
             self.access(NOT_A_REQUEST, peer[0], str(error.status), 0, 0.0)
-        return refusal(error, self.stamp)
+        return refusal(error, self.stamp, bare=method == "HEAD")
 
-    def overloaded(self, request: Request, peer: Peer, keep_alive: bool) -> bytes:
-        """The answer when the backlog is full."""
+    def overloaded(self, request: Request, peer: Peer) -> bytes:
+        """The answer when the backlog is full; the connection ends with it."""
         if self.access is not None:
             self.access(request, peer[0], "503", 0, 0.0)
         if request.content is not None:
             request.content.close()
-        return refusal(OVERLOADED, self.stamp, RETRY_AFTER, keep_alive=keep_alive, bare=request.method == "HEAD")
+        return refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD")
 
 
 NOT_A_REQUEST = Request()

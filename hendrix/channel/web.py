@@ -180,7 +180,7 @@ class Web(Service):
             if listener.plain:
                 await maybeDeferred(listener.port.stopListening)
         if self.connections:
-            log.info("draining: {count} connections are open", count=len(self.connections))
+            log.info("draining; open connections: {count}", count=len(self.connections))
         deadline = self._reactor.seconds() + self._grace
         while self.connections and self._reactor.seconds() < deadline:
             self._drain_step()
@@ -192,6 +192,8 @@ class Web(Service):
         self._acceptors = []
 
     def _drain_step(self) -> None:
+        if self._crew.lane is not None:
+            self._crew.lane.tick()
         for connection in self.connections:
             connection.drain()
         if self._crew.crew is not None:

@@ -9,6 +9,7 @@ requests ("httpoxy").
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 # A table that clients can grow needs a bound; a real site sees some dozens of different names and hosts.
 TABLE_SIZE = 2000
@@ -29,7 +30,7 @@ FORBIDDEN_TRAILERS = FORWARDED.union({
 })  # fmt: skip
 
 # RFC 3986 section 3.2.2: an IP literal in brackets, or a registered name. The comma is left out: it is how two hosts look when joined.
-HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?")
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?")
 
 # Hosts that have been found good.
 known_hosts: set[str] = set()
@@ -53,8 +54,16 @@ def is_host(host: str) -> bool:
     if host in known_hosts:
         return True
     match = HOST.fullmatch(host)
-    if match is None or int(match[1] or 0) > 65535:
+    if match is None or int(match[2] or 0) > 65535 or (match[1] and not _is_ipv6(match[1])):
         return False
     if len(known_hosts) < TABLE_SIZE:
         known_hosts.add(host)
+    return True
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
     return True

@@ -36,7 +36,7 @@ METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ ")
 OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
 
 # Names with a rule of their own; all others are only renamed.
-RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING")) | FORWARDED
+RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")) | FORWARDED
 
 
 class Sink(Protocol):
@@ -98,7 +98,8 @@ class RequestParser:
         self.finished = False
         self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
         self._head_size = self._framing = self._repeated_fields = self._size = 0
-        self._progress = self._size_in_doubt = self._special = False
+        self._progress = self._size_in_doubt = self._special = self._replay = False
+        self._url = b""
         self._sink: Sink | None = None
         self._error: PeerError | None = None
         self._data = b""
@@ -111,15 +112,17 @@ class RequestParser:
         if self.finished:
             return
         fresh = self.stage == IDLE
+        if fresh and data[0] <= 32:
+            data = self._skip_empty_lines(data)
+        if b"  " in data and fresh:
+            self._check_spaces(data)
         self._data = data
         self._progress = False
         self._size_in_doubt = len(data) + self._head_size > self._max_head
         try:
             self._llhttp.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # RFC 9110 section 7.8: a server may ignore Upgrade. The bytes after the request are the next request.
-            self._llhttp = httptools.HttpRequestParser(self)
-            return self.feed(data[upgrade.args[0] :])
+            return self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             if not self.finished:
                 raise self._refusal(error, fresh) from None
@@ -137,6 +140,11 @@ class RequestParser:
             self._framing = 0 if self._progress else self._framing + size
             if self._framing > MAX_FRAMING:
                 raise self._refuse(400, "the framing of the chunks is too large")
+
+    @property
+    def method(self) -> str:
+        """The method of the request that is being read, "" if it is not known yet."""
+        return self._llhttp.get_method().decode("ascii") if self.stage and self._url else ""
 
     def close(self) -> None:
         """Let go of a request that will never be complete."""
@@ -202,6 +210,8 @@ class RequestParser:
                 raise self._refuse(503, f"there is no room for the content: {error.strerror}") from None
 
     def on_message_complete(self) -> None:
+        if self._replay:
+            return  # llhttp takes the content of a request with Upgrade for the other protocol
         request = self._request
         if self._sink is not None:
             self._end_content()
@@ -262,7 +272,9 @@ class RequestParser:
         version = self._llhttp.get_http_version()
         if version == "1.1":
             return
-        if version != "1.0" or OTHER_PROTOCOL.match(self._data):
+        if OTHER_PROTOCOL.match(self._data):
+            raise self._refuse(400, "the protocol is not HTTP")
+        if version != "1.0":
             raise self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         self._request.http10 = True
         if "HTTP_TRANSFER_ENCODING" in self._fields:
@@ -281,8 +293,7 @@ class RequestParser:
                 if match is None or not match[1]:
                     raise self._refuse(400, "the request target is neither a path nor an http URL")
                 # Section 3.2.2: the authority of the target replaces the Host field, whatever that says.
-                if "HTTP_HOST" in self._fields:
-                    self._check_host(self._fields["HTTP_HOST"])
+                self._check_host(self._fields.get("HTTP_HOST"))
                 self._fields["HTTP_HOST"] = match[1]
                 target = (match[2] or "/") + (match[3] or "")
                 if request.method == "OPTIONS" and target == "/" and not match[2]:
@@ -319,8 +330,33 @@ class RequestParser:
         self.wants_continue = "HTTP_EXPECT" in fields and not self._request.http10
         self._size = self._framing = 0
         self._sink = self._open_sink(size)
+        self._replay = "HTTP_UPGRADE" in fields and self._llhttp.should_upgrade()
         if size is None:
             self._fields = {}  # from here on fields are trailers: RFC 9110 section 6.5 forbids merging them, and WSGI has no place for them
+
+    def _skip_empty_lines(self, data: bytes) -> bytes:
+        """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
+        rest = data.lstrip(b"\r\n")
+        lines = data[: len(data) - len(rest)]
+        if lines.replace(b"\r\n", b"") not in ((b"",) if rest else (b"", b"\r")):
+            raise self._refuse(400, "there is a bare CR or LF before the request")
+        return data
+
+    def _check_spaces(self, data: bytes) -> None:
+        """RFC 9112 section 3: one space between the parts of the request line; llhttp takes more."""
+        if b"  " in data.lstrip(b"\r\n").partition(b"\r\n")[0]:
+            raise self._refuse(400, "there is more than one space between two parts of the request line")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """RFC 9110 section 7.8: a server may ignore Upgrade. What follows is the content, if there is any, and then the next request."""
+        replay, self._replay = self._replay, False
+        self._llhttp = httptools.HttpRequestParser(Replay(self) if replay else self)
+        if replay:
+            length = self._request.fields.get("CONTENT_LENGTH")
+            field = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
+            self._llhttp.feed_data(f"POST / HTTP/1.1\r\n{field}\r\n\r\n".encode())
+        if rest:
+            self.feed(rest)
 
     def _unknown_coding(self, coding: str) -> PeerError:
         """RFC 9112 section 6.3: without a final ``chunked`` there is no telling where the content ends; section 6.1 for the others."""
@@ -364,6 +400,33 @@ class RequestParser:
                 return PeerError(501, "the method is not known")
             return PeerError(400, "the request line does not start with a method")
         reason = str(error)
+        if isinstance(error, httptools.HttpParserInvalidURLError) and self._llhttp.get_method() == b"CONNECT":
+            return PeerError(501, "CONNECT is not supported")
         if reason in ("Invalid HTTP version", "Pause on PRI/Upgrade"):
             return self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         return self._refuse(400, reason[:1].lower() + reason[1:])
+
+
+class Replay:
+    """Stands between llhttp and the parser while llhttp is shown the head of a request again, without its Upgrade, to read the content."""
+
+    def __init__(self, parser: RequestParser) -> None:
+        self._parser, self._playing = parser, True
+        self.on_body, self.on_message_complete = parser.on_body, parser.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self._playing:
+            self._parser.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._playing:
+            self._parser.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._playing:
+            self._parser.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self._playing:
+            self._parser.on_headers_complete()
+        self._playing = False

@@ -150,8 +150,11 @@ class Exchange:
         if self._status is None:
             raise AppError("the application did not call start_response before its first content (PEP 3333)")
         request = self._request
+        bare = request.method == "HEAD"
+        if bare and not size:
+            size = None  # an application may leave out the content, and what GET would give is not known then
         keep_alive = request.keep_alive and not self._outlet.draining
-        self._head = head = compose(self._status, self._fields, size, request.http10, keep_alive, request.method == "HEAD")
+        self._head = head = compose(self._status, self._fields, size, request.http10, keep_alive, bare)
         self.code = head.code
         return head
 

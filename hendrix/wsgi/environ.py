@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -64,6 +65,7 @@ def base_environ(host: str, port: str, scheme: str, *, multiprocess: bool) -> En
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": f"hendrix/{version('hendrix')}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.errors": ErrorStream(),
