@@ -12,6 +12,7 @@ The few steps that must never cross:
 - *The monitor falls asleep, a worker begins a job.* The worker marks its job and then looks at the monitor's event; the monitor clears
   the event and then looks for marks.
 - *A worker sends what it holds, and the monitor does so for it.* The worker's ``sending`` lock; the parcels go out in their order.
+- *Workers are let in and leave.* ``_running`` and ``_surplus`` change under one lock, and every release of the gate has its acquire.
 """
 
 from __future__ import annotations
@@ -20,92 +21,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from hendrix.threads.monitor import Monitor, Source
+from hendrix.threads.worker import Job, Worker
+
 # Seconds that a finished answer may wait for company, so that system calls come in batches and the caches stay warm between calls.
 HOLD = 0.001
-# Seconds in one job after which a worker counts as stuck.
-STUCK = 0.002
 # Seconds after which a busy worker looks for new input, so that neither a long queue nor a stream of jobs keeps others from being read.
 LOOK = 0.005
-# Rounds of the monitor without any work after which it, and the workers let in, go to sleep.
-QUIET = 25
 
 log = Logger(namespace="hendrix.threads")
-
-
-class Job(Protocol):
-    """A piece of work. What it raises is logged."""
-
-    def run(self, worker: Worker, /) -> None: ...
-
-
-class Parcel(Protocol):
-    """Something finished that may wait for company before it is sent."""
-
-    def dispatch(self) -> None: ...
-
-
-class Source(Protocol):
-    """Where jobs come from besides `Crew.submit`. Any worker may poll, several at once."""
-
-    def poll(self, seconds: float) -> None:
-        """Wait for input for so many seconds at most, for ever if negative; submit the jobs that came of it."""
-
-    def wake(self) -> None:
-        """Make a `poll` that waits return. Any thread."""
-
-
-class Worker:
-    """One thread of the crew.
-
-    :ivar job: what it is doing, None between jobs.
-    :ivar jobs: how many it has done.
-    :ivar held: what is finished and waits to be sent.
-    :ivar since: when the first of these was.
-    """
-
-    __slots__ = ("_clock", "held", "job", "jobs", "name", "sending", "since")
-
-    def __init__(self, name: str, clock: Callable[[], float]) -> None:
-        self.name = name
-        self.job: Job | None = None
-        self.jobs = 0
-        self.sending = threading.Lock()
-        self._clock = clock
-        self.held: deque[Parcel] = deque()
-        self.since = 0.0
-
-    def hold(self, parcel: Parcel) -> None:
-        """Send this soon: within `HOLD`, or when there is nothing else to do (its own thread)."""
-        if not self.held:
-            self.since = self._clock()
-        self.held.append(parcel)
-
-    def dispatch(self) -> None:
-        """Send all that is held, in order (its own thread, or the monitor)."""
-        if self.held or self.sending.locked():
-            with self.sending:
-                self._dispatch()
-
-    def dispatch_for_it(self) -> None:
-        """The same, unless its own thread is at it (the monitor)."""
-        if self.held and self.sending.acquire(blocking=False):
-            try:
-                self._dispatch()
-            finally:
-                self.sending.release()
-
-    def _dispatch(self) -> None:
-        held = self.held
-        while held:
-            try:
-                held.popleft().dispatch()
-            except Exception:
-                log.failure("sending failed")
 
 
 class Crew:
@@ -114,6 +43,9 @@ class Crew:
     :param running: how many workers run when none is stuck: 1 with a global interpreter lock, the number of cores without.
     :param call_in_reactor: the reactor's ``callFromThread``.
     :param clock: seconds, monotonic.
+
+    :ivar running: how many workers are not parked.
+    :ivar began: set while there is, or may be, a job.
     """
 
     def __init__(
@@ -130,12 +62,12 @@ class Crew:
         self._source, self._call_in_reactor, self._clock = source, call_in_reactor, clock
         self._ready: deque[Job] = deque()
         self._asleep: set[Worker] = set()
-        self._running = self._least = min(running, size)
+        self.running = self.least = min(running, size)
         self._surplus = 0
         self._counting = threading.Lock()  # guards _running, _surplus and _alive
-        self._gate = threading.Semaphore(self._running)
-        self._work_began = threading.Event()
-        self._quitting = False
+        self._gate = threading.Semaphore(self.running)
+        self.began = threading.Event()
+        self.quitting = False
         self._alive = 0
         self._gone: Deferred[None] | None = None
 
@@ -144,7 +76,15 @@ class Crew:
     def submit(self, job: Job) -> None:
         """Have a worker run the job."""
         self._ready.append(job)
-        if self._asleep:
+        self.nudge()
+
+    def enqueue(self, job: Job) -> None:
+        """The same, from a thread that looks at the queue next, or nudges: the `Source` uses it, and a job that goes on later."""
+        self._ready.append(job)
+
+    def nudge(self) -> None:
+        """If there are jobs and all are asleep, wake a worker."""
+        if self._asleep and self._ready:
             self._source.wake()
 
     @property
@@ -163,15 +103,16 @@ class Crew:
         self._alive = self.size + 1
         for worker in self.workers:
             threading.Thread(target=self._live, args=(self._work, worker), name=worker.name, daemon=True).start()
-        threading.Thread(target=self._live, args=(self._watch,), name="crew-monitor", daemon=True).start()
+        monitor = Monitor(self, self._source, self._clock)
+        threading.Thread(target=self._live, args=(monitor.watch,), name="crew-monitor", daemon=True).start()
 
     def quit(self) -> Deferred[None]:
         """End the threads, each after the job it is in. Fires when the last one has ended."""
         self._gone = Deferred()
-        self._quitting = True
+        self.quitting = True
         for _ in self.workers:
             self._gate.release()
-        self._work_began.set()
+        self.began.set()
         self._source.wake()
         if not self._alive:
             self._gone.callback(None)
@@ -193,10 +134,10 @@ class Crew:
             self._source.wake()
 
     def _work(self, worker: Worker) -> None:
-        ready, clock, began = self._ready, self._clock, self._work_began
+        ready, clock, began = self._ready, self._clock, self.began
         self._gate.acquire()
         looked = clock()
-        while not self._quitting:
+        while not self.quitting:
             try:
                 job = ready.popleft()
             except IndexError:
@@ -229,50 +170,35 @@ class Crew:
     def _sleep(self, worker: Worker) -> None:
         self._asleep.add(worker)
         try:
-            self._source.poll(0 if self._ready or self._quitting else -1)
+            self._source.poll(0 if self._ready or self.quitting else -1)
         finally:
             self._asleep.discard(worker)
 
     def _leave(self) -> bool:
         with self._counting:
-            if not self._surplus or self._running <= self._least:
+            if not self._surplus or self.running <= self.least:
                 return False
             self._surplus -= 1
-            self._running -= 1
+            self.running -= 1
             return True
 
-    def _watch(self) -> None:
-        """The monitor."""
-        workers, began = self.workers, self._work_began
-        quiet = 0
-        stuck = 0
-        while not self._quitting:
-            began.wait()
-            seen = [worker.jobs for worker in workers]
-            if stuck and stuck >= self.size:
-                # Nobody is left to read: what comes in now must still find its place in the queue, or hear that it is full.
-                self._source.poll(STUCK)
-            else:
-                time.sleep(STUCK)
-            stuck = 0
-            for worker, jobs in zip(workers, seen):
-                if worker.job is not None and worker.jobs == jobs:
-                    stuck += 1
-                    worker.dispatch_for_it()
-            if stuck >= self._running and self._running < self.size:
-                with self._counting:
-                    self._running += 1
-                    self._surplus = 0
-                self._gate.release()
-            moved = stuck or any(worker.jobs != jobs for worker, jobs in zip(workers, seen))
-            quiet = 0 if moved else quiet + 1
-            if quiet > QUIET:
-                quiet = 0
-                self._rest()
+    # The monitor.
 
-    def _rest(self) -> None:
+    def let_in(self) -> None:
+        """One more worker runs."""
         with self._counting:
-            self._surplus = self._running - self._least
-        self._work_began.clear()
-        if self._ready or self._quitting or any(worker.job is not None for worker in self.workers):
-            self._work_began.set()
+            if self.running >= self.size:
+                return
+            self.running += 1
+            self._surplus = 0
+        self._gate.release()
+
+    def let_go(self, count: int) -> None:
+        """So many workers may leave, when they have nothing to do."""
+        with self._counting:
+            self._surplus = min(count, self.running - self.least)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether there is anything that the monitor must watch."""
+        return bool(self._ready) or self.quitting or any(worker.job is not None for worker in self.workers)
