@@ -48,7 +48,7 @@ class App:
             return False
 
 
-TWISTD = "{bin}/twistd -n --pidfile= -l /dev/null"
+TWISTD = "{bin}/twistd -n --pidfile="
 UWSGI = "{bin}/uwsgi --master --processes 1 --threads {threads} --disable-logging --die-on-term --need-app --virtualenv {prefix}"
 
 HENDRIX = Server(
@@ -70,7 +70,7 @@ PEERS = (
         f"{UWSGI} --module {{app}}:application --http11-socket 127.0.0.1:{{port}}",
         f"{UWSGI} --module {{app}}:application --http-socket 127.0.0.1:{{port}} --add-header 'Connection: close'",
     ),
-    # Its pool of 5 to 20 threads has no option, and neither has its access log, which goes to /dev/null.
+    # Its pool of 5 to 20 threads has no option, and neither has its access log.
     Server("twistd web", "twisted", f"{TWISTD} web --listen tcp:{{port}}:interface=127.0.0.1 --wsgi {{app}}.application"),
 )
 SERVERS = {server.name.split()[0]: server for server in (HENDRIX, *PEERS)}  # by the word that selects one on the command line

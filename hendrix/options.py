@@ -218,6 +218,9 @@ class Options(usage.Options):
         optActions={flag(name)[2:]: row.complete for name, row in TABLE.items() if row.complete},
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def opt_version(self) -> None:
         """Show the versions of hendrix and Twisted."""
         from importlib.metadata import version
@@ -228,7 +231,7 @@ class Options(usage.Options):
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         arguments = [_dashed(one) for one in (sys.argv[1:] if options is None else options)]
         try:
-            super().parseOptions(arguments)  # type: ignore[no-untyped-call]
+            super().parseOptions(arguments)
         except usage.UsageError as error:
             line = self._one_line(error)
             raise usage.UsageError(line) if self.parent is None else SystemExit(f"hendrix: error: {line}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hendrix.channel.crew_service import CrewService
@@ -13,16 +13,20 @@ from hendrix.launch import Launch
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
 from hendrix.supervision import Supervisor
+from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
 __all__ = ["Options", "makeService"]
 
+Wrap = Callable[[Application], Application]
 
-def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any = None) -> Supervisor:
+
+def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None) -> Supervisor:
     """The whole tree: a MultiService, to which any Twisted service can be added.
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
+    :param wrap: called with the application when it is loaded; gives the one to serve.
     :raises ConfigurationError: a setting cannot work.
     """
     settings = _settings(options)
@@ -36,7 +40,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         reactor,
         sockets,
         crew,
-        lambda: load(settings),
+        lambda: _load(settings, wrap),
         _name(settings),
         limits=_limits(settings),
         server_header=settings.server_header,
@@ -58,6 +62,11 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
     if isinstance(options, Options):
         return options.to_settings()
     return Settings.from_mapping(options)
+
+
+def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:
+    application, name = load(settings)
+    return (wrap(application) if wrap else application), name
 
 
 def _limits(settings: Settings) -> Limits:

@@ -42,9 +42,9 @@ class Supervisor(MultiService):
     _log = Logger()
 
     def __init__(self, name: str | None = None, strategy: str = "one_for_one", *, outcome: Outcome | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         if name is not None:
-            self.setName(name)  # type: ignore[no-untyped-call]
+            self.setName(name)
         self.strategy = strategy
         self.outcome = outcome
         self._prepared = False

@@ -9,7 +9,7 @@ import pytest
 
 import hendrix
 
-PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService", "testing"]
+PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService"]
 
 IMPORT_ALL = """
 import pkgutil, sys, hendrix

@@ -63,8 +63,9 @@ class FastLane:
 
     def poll(self, seconds: float) -> None:
         armed = self._armed
-        for fd, _ in self._poller.poll(seconds, BATCH):
-            self.now = self._clock()
+        events = self._poller.poll(seconds, BATCH)
+        self.now = self._clock()
+        for fd, _ in events:
             holder = armed.pop(fd, None)
             if holder is not None:
                 try:
@@ -133,6 +134,7 @@ class Acceptor:
 
     :param listening: non-blocking; closed by `stop`.
     :param connected: called with each new socket and the client's address, on the thread that accepted it.
+    :param call_later: calls a function after so many seconds; called on any thread.
     """
 
     # Accepted in one go before others have their turn.
@@ -140,11 +142,16 @@ class Acceptor:
     # Seconds to leave new connections alone when there are no file descriptors left.
     PAUSE = 1.0
 
-    def __init__(self, lane: FastLane, listening: socket.socket, connected: Callable[[socket.socket, object], None], call_later: Callable[..., object]) -> None:
+    def __init__(
+        self,
+        lane: FastLane,
+        listening: socket.socket,
+        connected: Callable[[socket.socket, object], None],
+        call_later: Callable[..., object],
+    ) -> None:
         self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
         self._fd = listening.fileno()
         self._stopped = False
-        self._closed = False
 
     def start(self) -> None:
         self._lane.arm_first(self, self._fd, READ)
@@ -163,13 +170,11 @@ class Acceptor:
         self.arm()
 
     def arm(self) -> None:
-        if self._stopped:
-            self._close()
-        else:
-            self._lane.arm(self, self._fd, READ)
-            # `stop` may have looked for it just before it was armed.
-            if self._stopped and self._lane.claim(self, self._fd):
-                self._close()
+        self._lane.arm(self, self._fd, READ)
+        # Look second: `stop` raises the flag first and looks for it in `armed` second.
+        if self._stopped and self._lane.claim(self, self._fd):
+            self._lane.forget(self._fd)
+            self._socket.close()
 
     def fail(self) -> None:
         self.arm()
@@ -179,9 +184,3 @@ class Acceptor:
         self._stopped = True
         if self._lane.claim(self, self._fd):
             self.ready()
-
-    def _close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._lane.forget(self._fd)
-            self._socket.close()

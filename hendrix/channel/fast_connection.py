@@ -12,18 +12,13 @@ import select
 import socket
 import struct
 from collections import deque
-from typing import Final
 
 from hendrix.channel.fast import READ, WRITE, FastLane
-from hendrix.channel.site import Peer, Site
+from hendrix.channel.site import LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request, RequestParser
 from hendrix.wire.response import CONTINUE, Stamp
-
-# What a connection that is armed waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
-SENDING: Final = 3
-LINGERING: Final = 4
 
 # Bytes of one read: between requests, and in the middle of a large content.
 SMALL_READ = 16384
@@ -34,8 +29,8 @@ HIGH_WATER = 262144
 FILE_PIECE = 1 << 20
 # Seconds of pipelined requests that one connection may have answered before others have their turn.
 TURN = 0.005
-# Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
-LINGER = 5.0
+# The same when the process is about to end.
+DRAIN_LINGER = 1.0
 
 DONTWAIT = socket.MSG_DONTWAIT
 RESET = struct.pack("ii", 1, 0)
@@ -131,13 +126,9 @@ class FastConnection:
         if crew.backlog < self._site.limits.backlog or not parser.requests:
             crew.enqueue(self)
             return
-        answers = []
-        while parser.requests and self._keep_alive:
-            request = parser.requests.popleft()
-            self._keep_alive = request.keep_alive and not self.draining
-            answers.append(self._site.overloaded(request, self._peer, self._keep_alive))
-        self._transmit(b"".join(answers))
-        self._end_turn()
+        self._keep_alive = False
+        self._transmit(self._site.overloaded(parser.requests.popleft(), self._peer))
+        self.sent()
 
     def _wait_for_input(self) -> None:
         parser = self._parser
@@ -189,12 +180,12 @@ class FastConnection:
                 return
         self._keep_alive = False
         if self._refusal is not None:
-            self._answer = site.refuse(self._refusal, peer)
+            self._answer = site.refuse(self._refusal, peer, parser.method)
         worker.hold(self)
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
-        worker, parser = self._worker, self._parser
-        assert worker is not None and parser is not None
+        worker: Worker = self._worker  # type: ignore[assignment]
+        parser: RequestParser = self._parser  # type: ignore[assignment]
         if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
             worker.hold(Answer(self, data))
             return False
@@ -202,7 +193,7 @@ class FastConnection:
         worker.hold(self)
         return True
 
-    def send(self, data: bytes) -> None:
+    def stream(self, data: bytes) -> None:
         worker = self._worker
         assert worker is not None
         worker.dispatch()
@@ -229,13 +220,14 @@ class FastConnection:
 
     # Sent. The owner is the worker, or the monitor for it, or the thread that polls.
 
-    def dispatch(self) -> None:
+    def send(self) -> None:
         data, self._answer = self._answer, b""
         self._transmit(data)
-        self._end_turn()
 
-    def _end_turn(self) -> None:
+    def sent(self) -> None:
+        """The turn is over, and all of it sent or kept."""
         self._worker = self.request = None
+        parser = self._parser
         if not self.open:
             self.close()
         elif self._unsent:
@@ -243,14 +235,17 @@ class FastConnection:
             self._arm(WRITE)
         elif not self._keep_alive:
             self._part()
-        elif self._parser is not None and (self._parser.requests or self._refusal is not None):
-            self._queue(self._parser)
+        elif parser is not None and (parser.requests or self._refusal is not None):
+            self._queue(parser)
+        elif self.draining:
+            self.stage = IDLE
+            self.ready()  # closes, unless something has come in
+        elif parser is not None and parser.stage == IDLE:
+            self.stage, self.since = IDLE, self._lane.now
+            self._arm(READ)
         else:
             self.stage = IDLE
-            if self.draining:
-                self.ready()  # closes, unless something has come in
-            else:
-                self._wait_for_input()
+            self._wait_for_input()
 
     def _transmit(self, data: bytes) -> None:
         """Send what the kernel takes, keep the rest."""
@@ -306,7 +301,7 @@ class FastConnection:
     def _send_more(self) -> None:
         if self._push():
             self.since = self._lane.now
-        self._end_turn()
+        self.sent()
 
     def _wait_for_room(self) -> None:
         """The application is too far ahead of its client: its thread waits, no longer than the write timeout without progress."""
@@ -322,16 +317,13 @@ class FastConnection:
 
     def _part(self) -> None:
         """Close so that what was sent arrives: a socket closed with input unread resets the connection (RFC 9112 section 9.6)."""
-        if self._refusal is None and self._parser is not None and self._parser.finished:
-            self.close()  # the client said that it sends no more
-            return
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             self.close()
             return
         self.stage, self.since = LINGERING, self._lane.now
-        self._discard()
+        self._arm(READ)
 
     def _discard(self) -> None:
         try:
@@ -371,15 +363,7 @@ class FastConnection:
 
     def overdue(self, now: float) -> bool:
         """Whether it has waited too long for what it waits for. A hint: ask again when it is yours."""
-        limits = self._site.limits
-        waits = now - self.since
-        if self.stage == IDLE:
-            return waits > limits.keepalive
-        if self.stage == HEAD:
-            return waits > limits.header_timeout
-        if self.stage == CONTENT:
-            return waits > limits.body_timeout
-        return waits > (LINGER if self.stage == LINGERING else limits.write_timeout)
+        return now - self.since > self._site.limits.seconds(self.stage)
 
     def expire(self, now: float) -> None:
         """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
@@ -389,9 +373,10 @@ class FastConnection:
             self.arm()
             return
         if self._parser is not None and self.stage in (HEAD, CONTENT):
-            self._transmit(self._site.refuse(PeerError(408, "the request did not arrive in time"), self._peer))
+            error = PeerError(408, "the request did not arrive in time")
+            self._transmit(self._site.refuse(error, self._peer, self._parser.method))
             self._keep_alive = False
-            self._end_turn()
+            self.sent()
             return
         self._lane.forget(self.fd)
         self.close(reset=self.stage == SENDING)
@@ -400,7 +385,11 @@ class FastConnection:
         """Answer what has come, then close: now, if nothing has."""
         self.draining = True
         if self._lane.claim(self, self.fd):
-            self.ready()
+            if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
+                self._lane.forget(self.fd)
+                self.close()
+            else:
+                self.ready()
 
     def cut(self) -> None:
         """Close now, whatever it waits for. If a worker has it, that finds a broken connection when it sends."""
@@ -422,5 +411,8 @@ class Answer:
     def __init__(self, connection: FastConnection, data: bytes) -> None:
         self._connection, self._data = connection, data
 
-    def dispatch(self) -> None:
+    def send(self) -> None:
         self._connection._transmit(self._data)
+
+    def sent(self) -> None:
+        """Its turn goes on."""

@@ -9,24 +9,22 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import replace
-from typing import Final
+from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from hendrix.channel.fast_connection import HIGH_WATER, LINGER, LINGERING, SENDING
-from hendrix.channel.site import Peer, Site
+from hendrix.channel.fast_connection import HIGH_WATER
+from hendrix.channel.site import BUSY, LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
-from hendrix.threads.worker import Worker
 from hendrix.threads.mailbox import Mailbox
+from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
 from hendrix.wire.response import CONTINUE, Stamp
 
-# With a worker: no deadline here, the application has what time it takes.
-BUSY: Final = 5
 # Requests of one connection that wait; above, it is not read.
 PIPELINED = 16
 # Bytes handed to the transport at once, so that a slow reader is seen to make progress.
@@ -36,6 +34,8 @@ PIECE = 65536
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class ReactorConnection(Protocol):
     """One client. Every method runs in the reactor thread."""
+
+    transport: Any
 
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection]) -> None:
         self.site, self.crew, self.mailbox, self._owners = site, crew, mailbox, owners
@@ -59,6 +59,7 @@ class ReactorConnection(Protocol):
         self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
         if ISSLTransport.providedBy(self.transport):
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
+            self._parser = self.site.parser()
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -101,7 +102,7 @@ class ReactorConnection(Protocol):
         if self._parser.requests:
             self._next()
         elif self._refusal is not None:
-            self.write(self.site.refuse(self._refusal, self.peer))
+            self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
             self._close()
         elif self.draining and self._parser.stage == IDLE or self._parser.finished:
             self._close()
@@ -111,8 +112,7 @@ class ReactorConnection(Protocol):
     def _next(self) -> None:
         request = self._parser.requests.popleft()
         if self.crew.backlog >= self.site.limits.backlog:
-            keep_alive = request.keep_alive and not self.draining
-            self.answered(self.site.overloaded(request, self.peer, keep_alive), keep_alive)
+            self.answered(self.site.overloaded(request, self.peer), False)
             return
         self._busy, self.stage, self.request = True, BUSY, request
         self.crew.submit(Turn(self, request))
@@ -203,8 +203,7 @@ class ReactorConnection(Protocol):
         limits, waits = self.site.limits, now - self.since
         if self._paused:
             return waits > limits.write_timeout
-        seconds = {IDLE: limits.keepalive, HEAD: limits.header_timeout, CONTENT: limits.body_timeout, SENDING: limits.write_timeout, LINGERING: LINGER}
-        return self.stage in seconds and waits > seconds[self.stage]
+        return self.stage != BUSY and waits > limits.seconds(self.stage)
 
     def expire(self, now: float) -> None:
         """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
@@ -236,15 +235,12 @@ class Turn:
         self._post = connection.mailbox.post
         self._ahead = 0
         self.stamp: Stamp = connection.site.stamp
-
-    @property
-    def draining(self) -> bool:
-        return self._connection.draining
+        self.draining = connection.draining
 
     def run(self, worker: Worker) -> None:
         self._connection.site.respond(self._request, self._connection.peer, self)
 
-    def send(self, data: bytes) -> None:
+    def stream(self, data: bytes) -> None:
         connection = self._connection
         self._ahead += len(data)
         if self._ahead > HIGH_WATER:

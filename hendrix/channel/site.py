@@ -15,11 +15,18 @@ from hendrix.wsgi.call import Application, Exchange, Outlet
 from hendrix.wsgi.environ import Environ, make_environ
 
 Peer = tuple[str, str]
-# Called once for each response: request, address of the client, status code or "", bytes of content, seconds since the request was complete.
+# Called once for each response: request, address of the client, status code or "", bytes of content, seconds in the application.
 Access = Callable[[Request, str, str, int, float], None]
 
 OVERLOADED = PeerError(503, "all threads are busy, and enough requests wait for one")
 RETRY_AFTER = (("Retry-After", "1"),)
+
+
+# What a connection waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
+SENDING, LINGERING, BUSY = range(3, 6)
+
+# Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
+LINGER = 5.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,10 @@ class Limits:
     keepalive: float = 75
     write_timeout: float = 60
     backlog: int = 1024
+
+    def seconds(self, stage: int) -> float:
+        """How long a connection may wait in this stage."""
+        return (self.keepalive, self.header_timeout, self.body_timeout, self.write_timeout, LINGER)[stage]
 
 
 @dataclass
@@ -48,17 +59,18 @@ class Site:
     clock: Callable[[], float] = field(default=time.monotonic)
 
     def parser(self) -> RequestParser:
-        return RequestParser(self.limits.max_head, self.limits.max_body, open_body)
+        limits = self.limits
+        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0)
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet) -> bool:
         """Call the application and send its answer (worker thread). True if the outlet has no more to do with the connection."""
         began = self.clock() if self.access is not None else 0.0
-        environ = make_environ(self.base, request, peer)
+        environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
             try:
                 self._believe(self.trusted, request.forwarded, environ)
             except PeerError as error:
-                return outlet.finish(self.refuse(error, peer), False)
+                return outlet.finish(self.refuse(error, peer, request.method), False)
         exchange = Exchange(request, outlet)
         over = exchange.run(self.application, environ)
         if self.access is not None:
@@ -77,19 +89,19 @@ class Site:
         if said.server_port is not None:
             environ["SERVER_PORT"] = said.server_port
 
-    def refuse(self, error: PeerError, peer: Peer) -> bytes:
-        """The answer to what could not be parsed; the connection ends with it."""
+    def refuse(self, error: PeerError, peer: Peer, method: str) -> bytes:
+        """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
         if self.access is not None:
             self.access(NOT_A_REQUEST, peer[0], str(error.status), 0, 0.0)
-        return refusal(error, self.stamp)
+        return refusal(error, self.stamp, bare=method == "HEAD")
 
-    def overloaded(self, request: Request, peer: Peer, keep_alive: bool) -> bytes:
-        """The answer when the backlog is full."""
+    def overloaded(self, request: Request, peer: Peer) -> bytes:
+        """The answer when the backlog is full; the connection ends with it."""
         if self.access is not None:
             self.access(request, peer[0], "503", 0, 0.0)
         if request.content is not None:
             request.content.close()
-        return refusal(OVERLOADED, self.stamp, RETRY_AFTER, keep_alive=keep_alive, bare=request.method == "HEAD")
+        return refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD")
 
 
 NOT_A_REQUEST = Request()

@@ -21,9 +21,10 @@ from twisted.internet.endpoints import (
     serverFromString,
 )
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolNegotiationFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.tls import ssl_endpoint
@@ -34,6 +35,7 @@ PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStre
 KERNEL_BACKLOG = 1024
 
 
+@implementer(IProtocolNegotiationFactory)
 class Reception(Factory):
     """The factory of a port. It is given to the endpoint before the application is there, and learns then what makes its protocols."""
 
@@ -42,6 +44,10 @@ class Reception(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         return self.build(addr)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """For ALPN (RFC 7301). Without an answer Twisted ends the handshake of every client that asks, as browsers and curl do."""
+        return [b"http/1.1"]
 
 
 @dataclass
@@ -60,7 +66,7 @@ class Listener:
     @property
     def address(self) -> str:
         """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
-        host = self.port.getHost()
+        host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
             return f"unix:{os.fsdecode(name)}"
@@ -167,14 +173,15 @@ class Sockets(Service):
 
 def _raise_failure(results: list[object]) -> None:
     if isinstance(results[0], Failure):
-        raise results[0].value
+        results[0].raiseException()
 
 
 def _name(one: str | IStreamServerEndpoint) -> str:
-    return one if isinstance(one, str) else type(one).__name__
+    """What the user wrote; an endpoint may have a ``description``, as the one of `HendrixDeployTLS` has."""
+    return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
-def _explain(name: str, error: Exception) -> Exception:
+def _explain(name: str, error: BaseException | None) -> ConfigurationError:
     if isinstance(error, CannotListenError):
         reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
         hint = {13: "use a port above 1023, or start as root with --uid", 98: "stop what listens there, or choose another port"}

@@ -30,7 +30,8 @@ def ssl_endpoint(reactor: Any, description: str) -> SSL4ServerEndpoint | None:
         return None
     key = given.get("privateKey", "server.pem")
     cert = given.get("certKey", key)
-    options = context_factory(_read("--key", key), _read("--cert", cert), _read("--cert", given["extraCertChain"]) if "extraCertChain" in given else b"", key, cert)
+    chain = _read("--cert", given["extraCertChain"]) if "extraCertChain" in given else b""
+    options = context_factory(_read("--key", key), _read("--cert", cert), chain, key, cert)
     return SSL4ServerEndpoint(reactor, int(given["port"]), options, int(given.get("backlog", 1024)), given.get("interface", ""))
 
 
@@ -45,7 +46,8 @@ def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_n
     try:
         private_key = crypto.load_privatekey(crypto.FILETYPE_PEM, key)
     except crypto.Error:
-        raise ConfigurationError(f"--key={key_name}: this is not a private key in PEM; give the key of the certificate, without a passphrase") from None
+        advice = "give the key of the certificate, without a passphrase"
+        raise ConfigurationError(f"--key={key_name}: this is not a private key in PEM; {advice}") from None
     try:
         first, *rest = [crypto.load_certificate(crypto.FILETYPE_PEM, one) for one in ONE.findall(cert) + ONE.findall(chain)]
     except (ValueError, crypto.Error):
@@ -54,7 +56,8 @@ def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_n
         options = CertificateOptions(privateKey=private_key, certificate=first, extraCertChain=rest)
         options.getContext().check_privatekey()
     except SSL.Error:
-        raise ConfigurationError(f"--key={key_name}: this is not the key of the certificate {cert_name}; give the two that belong together") from None
+        advice = "give the two that belong together"
+        raise ConfigurationError(f"--key={key_name}: this is not the key of the certificate {cert_name}; {advice}") from None
     return options
 
 

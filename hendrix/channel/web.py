@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from twisted.application.service import Service
@@ -80,9 +79,9 @@ class Web(Service):
         return f"{self._app_name} on {self._sockets.describe()}"
 
     @property
-    def connections(self) -> int:
-        """How many are open."""
-        return len(self._fast) + len(self._slow)
+    def connections(self) -> list[FastConnection | ReactorConnection]:
+        """Those that are open."""
+        return [*self._fast, *self._slow]
 
     # Start.
 
@@ -113,7 +112,8 @@ class Web(Service):
         assert crew is not None
         if listener.plain and lane is not None:
             connected = partial(self._connected, lane, site)
-            acceptor = Acceptor(lane, listener.detached_socket(), connected, partial(self._reactor.callFromThread, self._reactor.callLater))
+            call_later = partial(self._reactor.callFromThread, self._reactor.callLater)
+            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later)
             self._acceptors.append(acceptor)
             acceptor.start()
             return
@@ -139,12 +139,14 @@ class Web(Service):
             os.chmod(temporary, 0o644)
             os.replace(temporary, name)
         except OSError as error:
-            raise ConfigurationError(f"--port-file={name}: {error.strerror}; give a file in a directory that this user may write to") from None
+            advice = "give a file in a directory that this user may write to"
+            raise ConfigurationError(f"--port-file={name}: {error.strerror}; {advice}") from None
 
     def _announce(self) -> None:
         for listener in self._sockets.listeners:
             log.info("serving {name} on {url}", name=self._app_name, url=listener.url)
-        log.info("{crew}; stop with Ctrl-C or kill {pid}: requests in flight have {grace:g} s", crew=self._crew.describe(), pid=os.getpid(), grace=self._grace)
+        end = f"stop with Ctrl-C or kill {os.getpid()}: requests in flight have {self._grace:g} s"
+        log.info("{crew}; {end}", crew=self._crew.describe(), end=end)
 
     # Deadlines.
 
@@ -178,7 +180,7 @@ class Web(Service):
             if listener.plain:
                 await maybeDeferred(listener.port.stopListening)
         if self.connections:
-            log.info("draining: {count} connections are open", count=self.connections)
+            log.info("draining; open connections: {count}", count=len(self.connections))
         deadline = self._reactor.seconds() + self._grace
         while self.connections and self._reactor.seconds() < deadline:
             self._drain_step()
@@ -190,13 +192,15 @@ class Web(Service):
         self._acceptors = []
 
     def _drain_step(self) -> None:
-        for connection in chain(list(self._fast), list(self._slow)):
+        if self._crew.lane is not None:
+            self._crew.lane.tick()
+        for connection in self.connections:
             connection.drain()
         if self._crew.crew is not None:
             self._crew.crew.nudge()
 
     def _cut(self) -> None:
-        for connection in chain(list(self._fast), list(self._slow)):
+        for connection in self.connections:
             request = connection.request
             if request is not None:
                 log.warn("cut after {grace:g} s: {method} {target}", grace=self._grace, method=request.method, target=request.target)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from hendrix.status.access_log import AccessLog, Record
+from hendrix.status.access_log import AccessLog, Format, Record
 from hendrix.wire.http1 import Request
 
 log = Logger(namespace="hendrix.access")
@@ -26,7 +26,7 @@ class AccessLogService(Service):
 
     name = "access log"
 
-    def __init__(self, reactor: Any, path: str, form: Literal["combined", "json"]) -> None:
+    def __init__(self, reactor: Any, path: str, form: str) -> None:
         self._path, self._form = path, form
         self._log: AccessLog | None = None
         self._writing = LoopingCall(self._write)
@@ -37,7 +37,7 @@ class AccessLogService(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._log = AccessLog(self._path, self._form)
+        self._log = AccessLog(self._path, cast(Format, self._form))
         self._writing.start(INTERVAL, now=False)
 
     def stopService(self) -> None:
@@ -54,10 +54,18 @@ class AccessLogService(Service):
             protocol = "HTTP/1.0" if request.http10 else "HTTP/1.1"
             self._log.append(
                 Record(
-                    time.time() - seconds, remote_addr, request.method, request.target, protocol if request.method else "", int(code or 0), sent,
-                    fields.get("HTTP_REFERER", ""), fields.get("HTTP_USER_AGENT", ""), seconds,
+                    time=time.time() - seconds,
+                    remote_addr=remote_addr,
+                    method=request.method,
+                    target=request.target,
+                    protocol=protocol if request.method else "",
+                    status=int(code or 0),
+                    sent=sent,
+                    referer=fields.get("HTTP_REFERER", ""),
+                    user_agent=fields.get("HTTP_USER_AGENT", ""),
+                    duration=seconds,
                 )
-            )  # fmt: skip
+            )
 
     def _write(self) -> None:
         assert self._log is not None

@@ -21,7 +21,11 @@ class Job(Protocol):
 class Parcel(Protocol):
     """Something finished that may wait for company before it is sent."""
 
-    def dispatch(self) -> None: ...
+    def send(self) -> None:
+        """Send it. All of a batch are sent before anything else is done: a client woken by the first must not sleep before the last."""
+
+    def sent(self) -> None:
+        """All of its batch have been sent."""
 
 
 class Worker:
@@ -65,9 +69,16 @@ class Worker:
                 self.sending.release()
 
     def _dispatch(self) -> None:
-        held = self.held
+        held, batch = self.held, []
         while held:
+            parcel = held.popleft()
+            batch.append(parcel)
             try:
-                held.popleft().dispatch()
+                parcel.send()
             except Exception:
-                log.failure("sending failed")
+                log.failure("sending failed: this is a bug in hendrix")
+        for parcel in batch:
+            try:
+                parcel.sent()
+            except Exception:
+                log.failure("a connection could not go on: this is a bug in hendrix")

@@ -9,27 +9,31 @@ requests ("httpoxy").
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 # A table that clients can grow needs a bound; a real site sees some dozens of different names and hosts.
 TABLE_SIZE = 2000
 
-FORWARDED = frozenset(
-    ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_BY",
-     "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_PREFIX", "HTTP_X_FORWARDED_SCHEME", "HTTP_X_FORWARDED_SERVER", "HTTP_X_REAL_IP")
-)  # fmt: skip
+FORWARDED = frozenset({
+    "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_BY", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_PREFIX", "HTTP_X_FORWARDED_SCHEME",
+    "HTTP_X_FORWARDED_SERVER",
+})  # fmt: skip
 
 # RFC 9110 section 6.5.1: fields that frame, route, authenticate or modify the message must not come after its content.
-FORBIDDEN_TRAILERS = frozenset(
-    ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_HOST", "HTTP_CONNECTION", "HTTP_CONTENT_ENCODING", "HTTP_CONTENT_RANGE",
-     "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION", "HTTP_COOKIE", "HTTP_SET_COOKIE", "HTTP_EXPECT", "HTTP_TE", "HTTP_TRAILER", "HTTP_UPGRADE",
-     "HTTP_CACHE_CONTROL", "HTTP_MAX_FORWARDS", "HTTP_PRAGMA", "HTTP_RANGE", "HTTP_KEEP_ALIVE", "HTTP_PROXY_CONNECTION", "HTTP_PROXY_AUTHENTICATE",
-     "HTTP_WWW_AUTHENTICATE", "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
-) | FORWARDED  # fmt: skip
+FORBIDDEN_TRAILERS = FORWARDED.union({
+    "CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_HOST", "HTTP_CONNECTION", "HTTP_CONTENT_ENCODING",
+    "HTTP_CONTENT_RANGE", "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION", "HTTP_COOKIE", "HTTP_SET_COOKIE", "HTTP_EXPECT", "HTTP_TE",
+    "HTTP_TRAILER", "HTTP_UPGRADE", "HTTP_CACHE_CONTROL", "HTTP_MAX_FORWARDS", "HTTP_PRAGMA", "HTTP_RANGE", "HTTP_KEEP_ALIVE",
+    "HTTP_PROXY_CONNECTION", "HTTP_PROXY_AUTHENTICATE", "HTTP_WWW_AUTHENTICATE", "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE",
+})  # fmt: skip
 
 # RFC 3986 section 3.2.2: an IP literal in brackets, or a registered name. The comma is left out: it is how two hosts look when joined.
-HOST = re.compile(r"(?:\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+;=:-]+)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?")
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::([0-9]{0,5}))?")
 
-_hosts: set[str] = set()
+# Hosts that have been found good.
+known_hosts: set[str] = set()
 
 
 def cgi_name(name: bytes) -> str:
@@ -47,11 +51,19 @@ def cgi_name(name: bytes) -> str:
 
 def is_host(host: str) -> bool:
     """Whether ``host`` is one host with an optional port (RFC 9110 section 7.2, RFC 3986 section 3.2.2)."""
-    if host in _hosts:
+    if host in known_hosts:
         return True
     match = HOST.fullmatch(host)
-    if match is None or int(match[1] or 0) > 65535:
+    if match is None or int(match[2] or 0) > 65535 or (match[1] and not _is_ipv6(match[1])):
         return False
-    if len(_hosts) < TABLE_SIZE:
-        _hosts.add(host)
+    if len(known_hosts) < TABLE_SIZE:
+        known_hosts.add(host)
+    return True
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
     return True

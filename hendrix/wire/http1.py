@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import httptools
 
 from hendrix.errors import PeerError
-from hendrix.wire.fields import FORBIDDEN_TRAILERS, FORWARDED, TABLE_SIZE, cgi_name, is_host
+from hendrix.wire.fields import FORBIDDEN_TRAILERS, FORWARDED, TABLE_SIZE, cgi_name, is_host, known_hosts
 
 # What a parser is in the middle of.
 IDLE, HEAD, CONTENT = range(3)
@@ -36,7 +36,7 @@ METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ ")
 OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
 
 # Names with a rule of their own; all others are only renamed.
-RULES = frozenset(("", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING")) | FORWARDED
+RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")) | FORWARDED
 
 
 class Sink(Protocol):
@@ -53,6 +53,7 @@ class Request:
     :ivar method: as sent, upper case.
     :ivar target: origin-form (``/path?query``) or ``*``; an absolute-form target has been split into this and the Host field.
     :ivar fields: CGI names to values, decoded as ISO 8859-1 as PEP 3333 asks; repeated fields are joined (RFC 9110 section 5.3).
+        They stand among what the parser's ``base`` has.
     :ivar http10: whether the client speaks HTTP/1.0.
     :ivar keep_alive: whether the client wants the connection to persist (RFC 9112 section 9.3).
     :ivar content: the content, rewound, or None if there is none.
@@ -61,7 +62,7 @@ class Request:
 
     method: str
     target: str
-    fields: dict[str, str]
+    fields: dict[str, Any]
     http10 = False
     keep_alive = True
     content: Sink | None = None
@@ -74,18 +75,31 @@ class RequestParser:
     :param max_head: bytes of request line and fields, above which the answer is 414 or 431.
     :param max_body: bytes of content, above which the answer is 413.
     :param open_sink: makes the place for a content of so many bytes, or of an unknown length (None).
+    :param base: what the fields of each request start from: values of the server's that the fields join. No key is that of a field.
+    :param persistent: whether a connection may live on after a request.
     """
 
     _names: dict[bytes, str] = {}  # shared by all: the names seen so far that have no rule of their own
 
-    def __init__(self, max_head: int, max_body: int, open_sink: Callable[[int | None], Sink]) -> None:
+    def __init__(
+        self,
+        max_head: int,
+        max_body: int,
+        open_sink: Callable[[int | None], Sink],
+        base: dict[str, Any] | None = None,
+        *,
+        persistent: bool = True,
+    ) -> None:
         self.requests: deque[Request] = deque()
+        self._base, self._persistent = base or {}, persistent
+        self._max_fields = MAX_FIELDS + len(self._base)
         self.stage = IDLE
         self.wants_continue = False
         self.finished = False
         self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
         self._head_size = self._framing = self._repeated_fields = self._size = 0
-        self._progress = self._size_in_doubt = False
+        self._progress = self._size_in_doubt = self._special = self._replay = False
+        self._url = b""
         self._sink: Sink | None = None
         self._error: PeerError | None = None
         self._data = b""
@@ -98,28 +112,39 @@ class RequestParser:
         if self.finished:
             return
         fresh = self.stage == IDLE
+        if fresh and data[0] <= 32:
+            data = self._skip_empty_lines(data)
+        if b"  " in data and fresh:
+            self._check_spaces(data)
         self._data = data
         self._progress = False
         self._size_in_doubt = len(data) + self._head_size > self._max_head
         try:
             self._llhttp.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # RFC 9110 section 7.8: a server may ignore Upgrade. The bytes after the request are the next request.
-            self._llhttp = httptools.HttpRequestParser(self)
-            return self.feed(data[upgrade.args[0] :])
+            return self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             if not self.finished:
                 raise self._refusal(error, fresh) from None
-        finally:
-            self._data = b""
+        self._data = b""
+        if self.stage:
+            self._weigh(len(data), fresh)
+
+    def _weigh(self, size: int, fresh: bool) -> None:
+        """Limit what does not come to an end."""
         if self.stage == HEAD:
-            self._head_size += len(data) if fresh or self._head_size else 1
+            self._head_size += size if fresh or self._head_size else 1
             if self._head_size > self._max_head:
                 raise self._head_too_large()
         elif self.stage == CONTENT:
-            self._framing = 0 if self._progress else self._framing + len(data)
+            self._framing = 0 if self._progress else self._framing + size
             if self._framing > MAX_FRAMING:
                 raise self._refuse(400, "the framing of the chunks is too large")
+
+    @property
+    def method(self) -> str:
+        """The method of the request that is being read, "" if it is not known yet."""
+        return self._llhttp.get_method().decode("ascii") if self.stage and self._url else ""
 
     def close(self) -> None:
         """Let go of a request that will never be complete."""
@@ -136,7 +161,7 @@ class RequestParser:
         self.stage = HEAD
         self._url = b""
         self._request = Request()
-        self._fields: dict[str, str] = {}
+        self._fields: dict[str, Any] = self._base.copy()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -154,28 +179,24 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         request, fields = self._request, self._fields
-        if self.stage == CONTENT:
-            return
         self._head_size = 0
-        if self._size_in_doubt or len(fields) + self._repeated_fields > MAX_FIELDS:
+        if self._size_in_doubt or len(fields) > MAX_FIELDS or self._repeated_fields:
             self._check_size()
-        self._repeated_fields = 0
         request.fields = fields
         request.method = self._llhttp.get_method().decode("ascii")
         request.keep_alive = self._llhttp.should_keep_alive()
         if not request.keep_alive or "HTTP_CONNECTION" in fields:
             self._check_version()  # only HTTP/1.1 keeps a connection alive without being asked to
-        self._check_target(self._url.decode("ascii"))
+        target = self._url.decode("ascii")
+        if target[0] != "/" or "#" in target or request.method == "SOURCE":
+            target = self._check_target(target)
+        request.target = target
         host = fields.get("HTTP_HOST")
-        if host is not None:
+        if host not in known_hosts:
             self._check_host(host)
-        elif not request.http10:
-            raise self._refuse(400, "the Host field is missing")
         self.stage = CONTENT
-        if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
+        if self._special:
             self._begin_content()
-        elif "HTTP_EXPECT" in fields:
-            self._check_expectation()
 
     def on_body(self, data: bytes) -> None:
         self._progress, self.wants_continue = True, False
@@ -189,10 +210,13 @@ class RequestParser:
                 raise self._refuse(503, f"there is no room for the content: {error.strerror}") from None
 
     def on_message_complete(self) -> None:
+        if self._replay:
+            return  # llhttp takes the content of a request with Upgrade for the other protocol
         request = self._request
         if self._sink is not None:
             self._end_content()
-        if not request.keep_alive:
+        if not (request.keep_alive and self._persistent):
+            request.keep_alive = False
             self.finished = True
         self.stage = IDLE
         self.requests.append(request)
@@ -218,6 +242,8 @@ class RequestParser:
             fields[key] = f"{fields[key]}, {text}" if key in fields else text
             self._repeated_fields += 1
             return
+        else:
+            self._special = True
         self._fields[key] = value.rstrip(b" \t").decode("latin-1")
 
     def _repeat(self, key: str, value: bytes) -> None:
@@ -230,10 +256,12 @@ class RequestParser:
         self._fields[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.rstrip(b" \t").decode("latin-1")
 
     def _check_size(self) -> None:
-        if len(self._fields) + self._repeated_fields > MAX_FIELDS:
+        if len(self._fields) + self._repeated_fields > self._max_fields:
             raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
-        if len(self._url) + sum(len(key) + len(value) for key, value in self._fields.items()) > self._max_head:
+        fields = [(name, value) for name, value in self._fields.items() if name not in self._base]
+        if len(self._url) + sum(len(name) + len(value) for name, value in fields) > self._max_head:
             raise self._head_too_large()
+        self._repeated_fields = 0
 
     def _head_too_large(self) -> PeerError:
         if not self._url or (len(self._url) > self._max_head // 2 and not self._fields):
@@ -244,14 +272,16 @@ class RequestParser:
         version = self._llhttp.get_http_version()
         if version == "1.1":
             return
-        if version != "1.0" or OTHER_PROTOCOL.match(self._data):
+        if OTHER_PROTOCOL.match(self._data):
+            raise self._refuse(400, "the protocol is not HTTP")
+        if version != "1.0":
             raise self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         self._request.http10 = True
         if "HTTP_TRANSFER_ENCODING" in self._fields:
             raise self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 section 6.1
 
-    def _check_target(self, target: str) -> None:
-        """RFC 9112 section 3.2: origin-form, absolute-form, or the asterisk of OPTIONS."""
+    def _check_target(self, target: str) -> str:
+        """RFC 9112 section 3.2: origin-form, absolute-form, or the asterisk of OPTIONS. Gives origin-form or the asterisk."""
         request = self._request
         if "#" in target:
             raise self._refuse(400, "the request target has a fragment")
@@ -263,8 +293,7 @@ class RequestParser:
                 if match is None or not match[1]:
                     raise self._refuse(400, "the request target is neither a path nor an http URL")
                 # Section 3.2.2: the authority of the target replaces the Host field, whatever that says.
-                if "HTTP_HOST" in self._fields:
-                    self._check_host(self._fields["HTTP_HOST"])
+                self._check_host(self._fields.get("HTTP_HOST"))
                 self._fields["HTTP_HOST"] = match[1]
                 target = (match[2] or "/") + (match[3] or "")
                 if request.method == "OPTIONS" and target == "/" and not match[2]:
@@ -273,25 +302,25 @@ class RequestParser:
                 raise self._refuse(400, "the target * is for OPTIONS")
         elif request.method == "SOURCE":
             raise self._refuse(501, "SOURCE is not supported")
-        request.target = target
+        return target
 
-    def _check_host(self, host: str) -> None:
-        if not is_host(host):
+    def _check_host(self, host: str | None) -> None:
+        if host is None:
+            if not self._request.http10:
+                raise self._refuse(400, "the Host field is missing")
+        elif not is_host(host):
             raise self._refuse(400, "the Host field is not a host with an optional port")
 
-    def _check_expectation(self) -> None:
-        if self._fields["HTTP_EXPECT"].lower() != "100-continue":
-            raise self._refuse(417, "the only expectation known is 100-continue")
-
     def _begin_content(self) -> None:
+        """There is a field that says that content comes, or that it waits for a word of ours."""
+        self._special = False
         fields = self._fields
-        if "HTTP_EXPECT" in fields:
-            self._check_expectation()
+        if fields.get("HTTP_EXPECT", "100-continue").lower() != "100-continue":
+            raise self._refuse(417, "the only expectation known is 100-continue")
         coding = fields.pop("HTTP_TRANSFER_ENCODING", None)
         size: int | None = None
         if coding is None:
-            size = int(fields["CONTENT_LENGTH"])
-            fields["CONTENT_LENGTH"] = str(size)
+            size = int(fields.get("CONTENT_LENGTH", 0))
             if size > self._max_body:
                 raise self._refuse(413, f"the content is larger than {self._max_body} bytes")
             if not size:
@@ -301,8 +330,33 @@ class RequestParser:
         self.wants_continue = "HTTP_EXPECT" in fields and not self._request.http10
         self._size = self._framing = 0
         self._sink = self._open_sink(size)
+        self._replay = "HTTP_UPGRADE" in fields and self._llhttp.should_upgrade()
         if size is None:
             self._fields = {}  # from here on fields are trailers: RFC 9110 section 6.5 forbids merging them, and WSGI has no place for them
+
+    def _skip_empty_lines(self, data: bytes) -> bytes:
+        """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
+        rest = data.lstrip(b"\r\n")
+        lines = data[: len(data) - len(rest)]
+        if lines.replace(b"\r\n", b"") not in ((b"",) if rest else (b"", b"\r")):
+            raise self._refuse(400, "there is a bare CR or LF before the request")
+        return data
+
+    def _check_spaces(self, data: bytes) -> None:
+        """RFC 9112 section 3: one space between the parts of the request line; llhttp takes more."""
+        if b"  " in data.lstrip(b"\r\n").partition(b"\r\n")[0]:
+            raise self._refuse(400, "there is more than one space between two parts of the request line")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """RFC 9110 section 7.8: a server may ignore Upgrade. What follows is the content, if there is any, and then the next request."""
+        replay, self._replay = self._replay, False
+        self._llhttp = httptools.HttpRequestParser(Replay(self) if replay else self)
+        if replay:
+            length = self._request.fields.get("CONTENT_LENGTH")
+            field = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
+            self._llhttp.feed_data(f"POST / HTTP/1.1\r\n{field}\r\n\r\n".encode())
+        if rest:
+            self.feed(rest)
 
     def _unknown_coding(self, coding: str) -> PeerError:
         """RFC 9112 section 6.3: without a final ``chunked`` there is no telling where the content ends; section 6.1 for the others."""
@@ -325,7 +379,9 @@ class RequestParser:
         count, self._repeated_fields = len(self._fields) + self._repeated_fields, 0
         if forbidden or count > MAX_FIELDS:
             sink.close()
-            raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer") if forbidden else self._refuse(431, "there are too many trailers")
+            if forbidden:
+                raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer")
+            raise self._refuse(431, "there are too many trailers")
 
     def _refuse(self, status: int, reason: str) -> PeerError:
         """What a rule does not accept. Kept, because what a callback raises does not come through llhttp as it was."""
@@ -340,8 +396,37 @@ class RequestParser:
             raise error
         if isinstance(error, httptools.HttpParserInvalidMethodError):
             unknown = fresh and not self.requests and METHOD.match(self._data.lstrip(b"\r\n"))
-            return self._refuse(501, "the method is not known") if unknown else PeerError(400, "the request line does not start with a method")
+            if unknown:
+                return PeerError(501, "the method is not known")
+            return PeerError(400, "the request line does not start with a method")
         reason = str(error)
+        if isinstance(error, httptools.HttpParserInvalidURLError) and self._llhttp.get_method() == b"CONNECT":
+            return PeerError(501, "CONNECT is not supported")
         if reason in ("Invalid HTTP version", "Pause on PRI/Upgrade"):
             return self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         return self._refuse(400, reason[:1].lower() + reason[1:])
+
+
+class Replay:
+    """Stands between llhttp and the parser while llhttp is shown the head of a request again, without its Upgrade, to read the content."""
+
+    def __init__(self, parser: RequestParser) -> None:
+        self._parser, self._playing = parser, True
+        self.on_body, self.on_message_complete = parser.on_body, parser.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self._playing:
+            self._parser.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._playing:
+            self._parser.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._playing:
+            self._parser.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self._playing:
+            self._parser.on_headers_complete()
+        self._playing = False

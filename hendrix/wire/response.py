@@ -129,6 +129,8 @@ class Head:
 
     def _frame(self, lines: list[str], size: int | None, http10: bool) -> None:
         """How the end of the content is found (RFC 9112 section 6)."""
+        if self.code == "205":
+            self.length = 0  # section 15.3.6
         if self.code == "204" or self.code == "304":
             # RFC 9110 sections 8.6, 15.3.5 and 15.4.5: no content; 204 has no Content-Length either.
             self.bare = True
@@ -137,6 +139,7 @@ class Head:
             return
         if self.length is None:
             self.length = size
+        self.bare = self.bare or self.code == "205"
         if self.length is not None:
             lines.append(f"Content-Length: {self.length}\r\n")
         elif http10:
@@ -166,12 +169,10 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def refusal(
-    error: PeerError, stamp: Stamp, fields: tuple[tuple[str, str], ...] = (), *, keep_alive: bool = False, bare: bool = False
-) -> bytes:
+def refusal(error: PeerError, stamp: Stamp, fields: tuple[tuple[str, str], ...] = (), *, bare: bool = False) -> bytes:
     """The whole answer to a request that is refused, in plain text. It never repeats what the client sent."""
     status = HTTPStatus(error.status)
-    return plain(f"{status.value} {status.phrase}", f"{error}", stamp, fields, keep_alive=keep_alive, bare=bare)
+    return plain(f"{status.value} {status.phrase}", f"{error}", stamp, fields, keep_alive=False, bare=bare)
 
 
 def plain(status: str, text: str, stamp: Stamp, fields: tuple[tuple[str, str], ...] = (), *, keep_alive: bool, bare: bool = False) -> bytes:

@@ -18,4 +18,4 @@ def open_body(size: int | None) -> IO[bytes]:
     """A file for a content of ``size`` bytes, None if that is not known beforehand. Closing it frees it."""
     if size is not None and size <= IN_MEMORY:
         return BytesIO()
-    return SpooledTemporaryFile(max_size=IN_MEMORY)  # type: ignore[return-value]
+    return SpooledTemporaryFile(max_size=IN_MEMORY)

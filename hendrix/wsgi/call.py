@@ -39,8 +39,8 @@ class Outlet(Protocol):
     stamp: Stamp
     draining: bool
 
-    def send(self, data: bytes, /) -> None:
-        """Send now. May wait while the client does not read. Raises `Disconnected` when there is nobody to send to."""
+    def stream(self, data: bytes, /) -> None:
+        """More content: send it now. May wait while the client does not read. Raises `Disconnected` when there is nobody to send to."""
 
     def finish(self, data: bytes, keep_alive: bool, /) -> bool:
         """These are the last bytes. True if the outlet is done with: from here on somebody else may own the connection.
@@ -63,17 +63,16 @@ class Exchange:
     :ivar sent: bytes of content sent.
     """
 
-    __slots__ = ("_fields", "_head", "_out", "_outlet", "_request", "_status", "code", "over", "sent")
+    _status: str | None = None
+    _fields: Fields = ()
+    _head: Head | None = None
+    _out = False  # something may have left: no turning back
+    over = False
+    code = ""
+    sent = 0
 
     def __init__(self, request: Request, outlet: Outlet) -> None:
         self._request, self._outlet = request, outlet
-        self._status: str | None = None
-        self._fields: Fields = ()
-        self._head: Head | None = None
-        self._out = False  # something may have left: no turning back
-        self.over = False
-        self.code = ""
-        self.sent = 0
 
     def run(self, application: Application, environ: Environ) -> bool:
         """Call the application and send what it answers. Never raises: what goes wrong is logged and answered.
@@ -88,7 +87,7 @@ class Exchange:
             self.over = self._outlet.abort()
         except BaseException as error:
             self._fail(error)
-        if hasattr(iterable, "close"):
+        if type(iterable) is not list and hasattr(iterable, "close"):
             try:
                 iterable.close()
             except BaseException:
@@ -122,15 +121,16 @@ class Exchange:
 
     def _answer(self, iterable: Any) -> None:
         if type(iterable) is list or type(iterable) is tuple:
-            pieces: Iterator[bytes] = iter(())
-            first = iterable[0] if len(iterable) == 1 else b"".join(iterable)
-            size: int | None = len(first)
-        elif type(iterable) is FileWrapper and self._head is None and self._answer_with_file(iterable.file):
-            return
-        else:
+            content = iterable[0] if len(iterable) == 1 else b"".join(iterable)
+            self._begin(content, len(content), iter(()))
+        elif type(iterable) is not FileWrapper or self._head is not None or not self._answer_with_file(iterable.file):
             pieces = iter(iterable)
             first = next(filter(None, pieces), b"")
-            size = None if first and not (hasattr(iterable, "__len__") and len(iterable) == 1) else len(first)
+            whole = not first or (hasattr(iterable, "__len__") and len(iterable) == 1)
+            self._begin(first, len(first) if whole else None, pieces)
+
+    def _begin(self, first: bytes, size: int | None, pieces: Iterator[bytes]) -> None:
+        """The first piece of content that is not empty, the size of all if that is known, and the pieces that follow."""
         if self._head is not None:
             return self._stream(self._head, first, pieces)  # write() was used
         head = self._make_head(size)
@@ -150,14 +150,17 @@ class Exchange:
         if self._status is None:
             raise AppError("the application did not call start_response before its first content (PEP 3333)")
         request = self._request
+        bare = request.method == "HEAD"
+        if bare and not size:
+            size = None  # an application may leave out the content, and what GET would give is not known then
         keep_alive = request.keep_alive and not self._outlet.draining
-        self._head = head = compose(self._status, self._fields, size, request.http10, keep_alive, request.method == "HEAD")
+        self._head = head = compose(self._status, self._fields, size, request.http10, keep_alive, bare)
         self.code = head.code
         return head
 
     def _send(self, data: bytes) -> None:
         self._out = True
-        self._outlet.send(data)
+        self._outlet.stream(data)
 
     def _finish(self, data: bytes, head: Head) -> None:
         self._out = True
@@ -170,7 +173,8 @@ class Exchange:
             if piece:
                 self._send_piece(head, piece)
         if head.length is not None and self.sent < head.length and not head.bare:
-            log.error("the response to {request} ended {missing} bytes short of its Content-Length", request=self._name(), missing=head.length - self.sent)
+            missing = head.length - self.sent
+            log.error("the response to {request} ended {missing} bytes short of its Content-Length", request=self._name(), missing=missing)
             self.over = self._outlet.abort()
         else:
             self._finish(LAST_CHUNK if head.chunked else b"", head)
@@ -208,7 +212,7 @@ class Exchange:
             self.sent = count
             self._finish(b"", head)
         else:
-            self._outlet.send(self._outlet.stamp.finish(head))
+            self._outlet.stream(self._outlet.stamp.finish(head))
             self._stream(head, b"", FileWrapper(file))
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -64,6 +65,7 @@ def base_environ(host: str, port: str, scheme: str, *, multiprocess: bool) -> En
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": f"hendrix/{version('hendrix')}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.errors": ErrorStream(),
@@ -75,13 +77,12 @@ def base_environ(host: str, port: str, scheme: str, *, multiprocess: bool) -> En
     }
 
 
-def make_environ(base: Environ, request: Request, peer: tuple[str, str]) -> Environ:
-    """The environ of one request.
+def make_environ(request: Request, peer: tuple[str, str]) -> Environ:
+    """The environ of one request: its fields, and what the parser's ``base``, made by `base_environ`, put among them.
 
-    :param base: what `base_environ` made.
     :param peer: address and port of the client; the port may be "".
     """
-    environ = base | request.fields
+    environ = request.fields
     path, _, environ["QUERY_STRING"] = request.target.partition("?")
     # PEP 3333, "Unicode Issues": the bytes of the path, each as the character of the same number.
     environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path

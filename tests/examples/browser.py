@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import urllib.error
 import urllib.request
 import uuid
@@ -56,15 +57,20 @@ class Browser:
     def __init__(self, site: str) -> None:
         self.site = site
         self.cookies = CookieJar()
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.cookies))
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPCookieProcessor(self.cookies),
+            urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),
+        )
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Page:
         """Open a page."""
         return self._open(urllib.request.Request(urljoin(self.site, path), headers=dict(headers or {})))
 
     def send(self, method: str, path: str, body: bytes, kind: str) -> Page:
-        """Send a body of a media type."""
-        return self._open(urllib.request.Request(urljoin(self.site, path), body, {"Content-Type": kind}, method=method))
+        """Send a body of a media type, saying that one comes from the site itself."""
+        headers = {"Content-Type": kind, "Origin": self.site}
+        return self._open(urllib.request.Request(urljoin(self.site, path), body, headers, method=method))
 
     def post(self, path: str, **fields: str) -> Page:
         """Post these fields and no other."""

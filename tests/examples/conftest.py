@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,3 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # for browser.py: test files are
 def examples() -> Path:
     """The directory of the examples."""
     return Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="session")
+def tls_endpoint(certificate: Any) -> str:
+    """A value of ``--listen`` for TLS on a port of the kernel's choice."""
+    return f"ssl:0:privateKey={certificate.key}:certKey={certificate.cert}:interface=127.0.0.1"

@@ -67,6 +67,11 @@ def log_in(browser: Browser, path: str = "/login/") -> Page:
     return browser.submit(browser.get(path), username="admin", password="admin")
 
 
+def log_out(browser: Browser, page: Page) -> Page:
+    """Press the button, whose form has a field that nobody types into."""
+    return browser.submit(page, **page.form("csrfmiddlewaretoken").fields)
+
+
 @contextlib.contextmanager
 def watch(site: Site) -> Iterator[http.client.HTTPResponse]:
     """Open the live page, and read it as far as it has been written."""
@@ -91,6 +96,9 @@ class TestFrontPage:
         style = browser.get("/static/guestbook/site.css")
         assert style.headers.get_content_type() == "text/css"
         assert style.body == (project / "guestbook/static/guestbook/site.css").read_bytes()
+
+    def test_it_has_an_icon(self, browser: Browser) -> None:
+        assert browser.get("/favicon.ico").url == f"{browser.site}/static/guestbook/icon.svg"
 
     def test_a_page_that_is_not_there_is_not_found(self, browser: Browser) -> None:
         assert browser.get("/nowhere/").status == 404
@@ -185,9 +193,17 @@ class TestLogIn:
         page = log_in(browser)
         assert page.url == f"{browser.site}/"
         assert "Log out admin" in page.text
-        page = browser.submit(page, csrfmiddlewaretoken=page.form("csrfmiddlewaretoken").fields["csrfmiddlewaretoken"])
+        page = log_out(browser, page)
         assert page.url == f"{browser.site}/"
         assert "Log in" in page.text
+
+    def test_over_tls_django_asks_where_a_form_comes_from(self, project: Path, database: Path, tls_endpoint: str) -> None:
+        with Site(WSGI, cwd=project, listen=[tls_endpoint], env={"SITE_DATABASE": str(database)}) as site:
+            browser = Browser(site.url)
+            page = log_in(browser)
+            assert "Log out admin" in page.text
+            browser.site = "https://elsewhere.example"
+            assert log_out(browser, page).status == 403
 
     def test_sessions_outlive_a_restart(self, project: Path, tmp_path: Path) -> None:
         database = tmp_path / "site.sqlite3"

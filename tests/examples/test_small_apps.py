@@ -28,10 +28,10 @@ def app(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def site(app: str, examples: Path) -> Iterator[Site]:
-    """One process for all tests of an app."""
-    with Site(app, cwd=examples) as site:
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def site(app: str, request: pytest.FixtureRequest, examples: Path, tls_endpoint: str) -> Iterator[Site]:
+    """One process for all tests of an app: its workers write to a plain socket themselves, the reactor writes to any other."""
+    with Site(app, cwd=examples, listen=[tls_endpoint if request.param == "tls" else "tcp:0:interface=127.0.0.1"]) as site:
         yield site
 
 

@@ -20,6 +20,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,6 +43,7 @@ CLEAN: Final = (0, -signal.SIGTERM)
 """Exit codes of a clean end: when its reactor has stopped, twistd raises the SIGTERM again that stopped it."""
 
 _POLL: Final = 0.01
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class SiteError(AssertionError):
@@ -262,7 +264,14 @@ class Site:
         atexit.register(self.kill)
         with self.log_file.open("ab") as log:
             self._front = subprocess.Popen(
-                self.command, cwd=self.cwd, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command,
+                cwd=self.cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_the_tests,
             )
         self._groups.add(self._front.pid)
         if self.door != "daemon":
@@ -306,6 +315,13 @@ class Site:
 
 def _adopt_orphans() -> None:
     """Make this process the parent of daemons, so that it hears of their end and their exit code (Linux)."""
-    set_child_subreaper = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
-    if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0):
+    set_child_subreaper = 36  # prctl(2)
+    if _libc.prctl(set_child_subreaper, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _die_with_the_tests() -> None:
+    """End with the process that runs the tests, however that ends (in the new process; Linux)."""
+    set_parent_death_signal = 1  # prctl(2)
+    if sys.platform == "linux":
+        _libc.prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,267 @@
+"""Deployment from Python: the same settings and the same tree as under twistd, behind the names that users of hendrix 5 call.
+
+    from hendrix import HendrixDeploy
+    HendrixDeploy(options={"wsgi": application, "http_port": 8000}).run()
+
+What `run` does in one step can be done in three, also inside a running reactor: ``addServices()``, anything with ``deployer.hendrix``,
+``start()``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import globalLogBeginner, textFileLogObserver
+
+from hendrix.errors import ConfigurationError
+from hendrix.launch import Launch, StartError
+from hendrix.options import TABLE, Settings
+from hendrix.service import makeService
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from hendrix.supervision import Supervisor
+
+DEFAULTS: Mapping[str, Any] = {"http_port": 8000, "https_port": 4430, "https_only": False, "loud": False, "quiet": False}
+OWN = {*DEFAULTS, "max_upload_bytes", "resources", "services"}
+
+
+class HendrixDeploy:
+    """A deployment over plain HTTP.
+
+    :param action: only "start": what else hendrix 5 had is done by twistd and signals.
+    :param options: the keywords of `Settings`, and of hendrix 5: ``http_port``, ``max_upload_bytes`` (``max_body``), ``loud`` (a line for
+        each request), ``quiet`` (no log on standard output), ``services``, pairs of a name and a Twisted service, and ``resources``,
+        twisted.web resources, each with a ``namespace``: the path to serve it under beside the application. Others cost a warning.
+    :param reactor: the installed one if None.
+    :param threadpool: of hendrix 5, not used: the crew has its own threads, as many as the option ``threads`` says.
+    :ivar options: what was given over the defaults; read when the services are added.
+    :ivar application: the WSGI application; None until it has been imported.
+    :ivar hendrix: the tree, a MultiService; None until ``addServices``.
+    :ivar servers: the names of the services in it, after ``catalogServers``.
+    :raises ConfigurationError: a setting cannot work.
+    """
+
+    is_secure = False
+
+    def __init__(
+        self,
+        action: str = "start",
+        options: Mapping[str, Any] | None = None,
+        reactor: Any = None,
+        threadpool: Any = None,
+    ) -> None:
+        if action != "start":
+            raise ConfigurationError(f"action={action}: only start is left; a process started by twistd is stopped by its pid file")
+        given = dict(options or {})
+        self.action, self.threadpool = action, threadpool
+        self.options: dict[str, Any] = {**DEFAULTS, "wsgi": None, "settings": None, **given}
+        self.services: list[tuple[str, Any]] = list(given.get("services") or ())
+        self.resources: list[Any] = list(given.get("resources") or ())
+        self.servers: list[str] = []
+        self.application: WSGIApplication | None = given["wsgi"] if callable(given.get("wsgi")) else None
+        self.use_settings = given.get("wsgi") is None
+        self.hendrix: Supervisor | None = None
+        self.reactor = reactor if reactor is not None else _installed_reactor()
+        self._given = given
+        self._beside: Callable[[WSGIApplication], WSGIApplication] | None = None
+        self._warn(key for key, value in given.items() if key not in OWN and key not in TABLE and value not in (None, False))
+        if threadpool is not None:
+            warnings.warn("HendrixDeploy: threadpool is not used; give the option threads", stacklevel=3 if self.is_secure else 2)
+
+    # What is done in this order, and what a subclass may do otherwise.
+
+    def addServices(self) -> None:
+        """Make the tree, unless that is done: the sockets, the crew and the application, and the ``services`` given."""
+        if self.hendrix is None:
+            self.addHendrix()
+
+    def addHendrix(self) -> None:
+        """Make ``self.hendrix``."""
+        settings = self.make_settings()
+        hendrix = makeService(settings, reactor=self.reactor, wrap=self._loaded)
+        if hendrix.outcome is not None:
+            hendrix.outcome.started()  # here an error is raised, not the end of the process, unless `run` says so
+            hendrix.outcome = None
+        if self.resources:
+            from hendrix.wsgi.resources import Resources
+
+            node = Resources(self.reactor, self.resources, settings.grace)
+            hendrix.addService(node)
+            self._beside = node.beside
+        for name, service in self.services:
+            IService(service).setName(name)
+            hendrix.addService(service)
+        self.hendrix = hendrix
+
+    def catalogServers(self, hendrix: Iterable[Any]) -> None:
+        """Note the names of the services of a tree in ``servers``."""
+        self.servers = [service.name for service in hendrix if service.name]
+
+    def start(self, fd: Any = None) -> Deferred[None]:
+        """Start the services, in a reactor that runs or is about to. They are stopped when it stops.
+
+        :returns: fires when all have started.
+        :raises ConfigurationError: what failed at once.
+        """
+        self.addServices()
+        assert self.hendrix is not None
+        started = self.hendrix.startService()
+        self.reactor.addSystemEventTrigger("before", "shutdown", self.stop)
+        return started or succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """Drain and stop the services. Fires when they have stopped."""
+        if self.hendrix is None or not self.hendrix.running:
+            return succeed(None)
+        return self.hendrix.stopService()
+
+    def run(self) -> None:
+        """Start, and run the reactor until it is stopped. What cannot start costs one line on standard error and exit code 1."""
+        launch = Launch(self.reactor)
+        if not self.options["quiet"]:
+            _log_to_standard_output()
+        try:
+            self.addServices()
+            assert self.hendrix is not None
+            self.catalogServers(self.hendrix)
+            self.hendrix.outcome = launch
+            self.hendrix.privilegedStartService()
+            self.hendrix.startService()
+        except StartError:
+            raise
+        except Exception as error:
+            raise launch.failed(error)
+        self.reactor.addSystemEventTrigger("before", "shutdown", self.stop)
+        self.reactor.run()
+
+    def make_settings(self) -> Settings:
+        """The settings that ``options`` make."""
+        options = self.options
+        keywords = {key: value for key, value in options.items() if key in TABLE and key not in DEFAULTS and value is not None}
+        if options.get("max_upload_bytes") is not None:
+            keywords["max_body"] = options["max_upload_bytes"]
+        if options["loud"]:
+            keywords.setdefault("access_log", "-")
+        return Settings.from_mapping({**keywords, **self._listen()})
+
+    def _listen(self) -> dict[str, Any]:
+        """The keywords that say where to listen."""
+        if self.options["https_only"]:
+            raise ConfigurationError("https_only=True: give key, cert and https_port to HendrixDeployTLS")
+        return {"http_port": self.options["http_port"]} if self._chosen("http_port") else {}
+
+    def _chosen(self, key: str) -> bool:
+        return key in self._given or self.options[key] != DEFAULTS[key]
+
+    def _loaded(self, application: WSGIApplication) -> WSGIApplication:
+        self.application = application
+        return self._beside(application) if self._beside else application
+
+    def _warn(self, unknown: Iterable[str]) -> None:
+        for key in unknown:
+            near = difflib.get_close_matches(key, [*TABLE, *OWN], 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            warnings.warn(f"HendrixDeploy: the option {key!r} is not known and has no effect{hint}", stacklevel=4 if self.is_secure else 3)
+
+
+class HendrixDeployTLS(HendrixDeploy):
+    """A deployment over HTTPS on ``https_port`` (4430), and over plain HTTP on ``http_port`` (8000) too.
+
+    Only HTTPS with ``https_only``, or when ``https_port`` is given and ``http_port`` is not.
+
+    :param key: the private key: the path of a PEM file, or an object of cryptography or pyOpenSSL.
+    :param cert: the certificate, likewise; in a file its chain may follow it.
+    :param context_factory: called with key, cert and ``context_factory_kwargs``; gives a context factory of Twisted.
+    :raises ValueError: key or cert is missing.
+    """
+
+    is_secure = True
+
+    def __init__(
+        self,
+        action: str = "start",
+        options: Mapping[str, Any] | None = None,
+        reactor: Any = None,
+        threadpool: Any = None,
+        key: Any = None,
+        cert: Any = None,
+        context_factory: Callable[..., Any] | None = None,
+        context_factory_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(action, options, reactor, threadpool)
+        own = self.options.pop("key", None), self.options.pop("cert", None)
+        self.key = own[0] if key is None else key
+        self.cert = own[1] if cert is None else cert
+        if self.key is None or self.cert is None:
+            raise ValueError("HendrixDeployTLS needs key and cert, as paths or objects")
+        if "https_port" in self._given and "http_port" not in self._given:
+            self.options["https_only"] = True
+        self.context_factory = context_factory
+        self.context_factory_kwargs = dict(context_factory_kwargs or {})
+
+    def addServices(self) -> None:
+        """As of `HendrixDeploy`, with the TLS listener added before."""
+        if self.hendrix is None:
+            self.addSSLService()
+        super().addServices()
+
+    def addSSLService(self) -> None:
+        """Make ``self.tls_service``, the endpoint to listen on."""
+        from twisted.internet.endpoints import SSL4ServerEndpoint
+
+        port = self.options["https_port"]
+        self.tls_service = SSL4ServerEndpoint(self.reactor, port, self._context_factory(), backlog=1024)
+        self.tls_service.description = f"ssl:{port}"  # type: ignore[attr-defined]
+
+    def _listen(self) -> dict[str, Any]:
+        listen = self.options.get("listen") or ()
+        plain = {} if self.options["https_only"] else {"http_port": self.options["http_port"]}
+        return {"listen": [*([listen] if isinstance(listen, str) else listen), self.tls_service], **plain}
+
+    def _context_factory(self) -> Any:
+        if self.context_factory is not None:
+            return self.context_factory(self.key, self.cert, **self.context_factory_kwargs)
+        from hendrix.channel.tls import context_factory
+
+        names = [str(one) if isinstance(one, (str, os.PathLike)) else type(one).__name__ for one in (self.key, self.cert)]
+        return context_factory(_pem("--key", self.key), _pem("--cert", self.cert), b"", *names)
+
+
+def _pem(flag: str, given: Any) -> bytes:
+    """The PEM text of what may be a path, or an object of cryptography or pyOpenSSL."""
+    if isinstance(given, (str, os.PathLike)):
+        try:
+            with open(given, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise ConfigurationError(f"{flag}={os.fspath(given)}: {error.strerror}; give a file in PEM that this user may read") from None
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    for convert in ("to_cryptography", "to_cryptography_key"):
+        given = getattr(given, convert, lambda same=given: same)()
+    if hasattr(given, "private_bytes"):
+        return bytes(given.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    if hasattr(given, "public_bytes"):
+        return bytes(given.public_bytes(Encoding.PEM))
+    raise ConfigurationError(f"{flag}={given!r}: give a path, or an object of cryptography or pyOpenSSL")
+
+
+def _log_to_standard_output() -> None:
+    """Unless the program has set up Twisted's log before, or a launcher has."""
+    if getattr(globalLogBeginner, "_temporaryObserver", None) is not None:
+        globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)], redirectStandardIO=False)
+
+
+def _installed_reactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor
