@@ -53,9 +53,9 @@ class Server:
         with self.connect() as wire:
             wire.send(data + request("/smuggled"))
             response = wire.final(method)
+            assert response.status in statuses, response
+            assert "close" in response.options(), response
             wire.ends()
-        assert response.status in statuses, response
-        assert "close" in response.options(), response
         assert self.reached() == before, "the application was called"
         return response
 
