@@ -68,7 +68,8 @@ def test_options_are_read_when_the_services_are_added():
 
 
 def test_unknown_options_are_tolerated_with_a_warning_at_the_caller():
-    with pytest.warns(UserWarning, match=r"^HendrixDeploy: the option 'thread' is not known and has no effect; did you mean 'threads'\?$") as seen:
+    words = r"^HendrixDeploy: the option 'thread' is not known and has no effect; did you mean 'threads'\?$"
+    with pytest.warns(UserWarning, match=words) as seen:
         deployer = HendrixDeploy(options={"wsgi": app, "thread": 1}, reactor=Reactor())
     assert seen[0].filename == __file__
     assert deployer.make_settings() == Settings(wsgi=app)
@@ -92,9 +93,9 @@ def test_other_actions_are_told_where_they_have_gone(action):
 
 
 def test_a_wrong_setting_is_refused():
-    with pytest.raises(ConfigurationError, match="^--threads=0: "):
+    with pytest.raises(ConfigurationError, match=r"^--threads=0: "):
         deploy(threads=0).addServices()
-    with pytest.raises(ConfigurationError, match="^https_only=True: "):
+    with pytest.raises(ConfigurationError, match=r"^https_only=True: "):
         deploy(https_only=True).addServices()
 
 
@@ -120,7 +121,7 @@ def test_resources_are_a_node_of_the_tree(namespace):
 
 
 def test_a_resource_needs_a_namespace():
-    with pytest.raises(ConfigurationError, match="^resources: .+ has the namespace None; give it the path to serve it under"):
+    with pytest.raises(ConfigurationError, match=r"^resources: .+ has the namespace None; give it the path to serve it under"):
         deploy(resources=[Resource()]).addServices()
 
 
