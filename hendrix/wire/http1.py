@@ -258,7 +258,7 @@ class RequestParser:
             raise self._refuse(400, "there is more than one Host field")
         self._repeated_fields += 1
         if self._repeated_fields > MAX_FIELDS:
-            self._check_size()
+            raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
         self._fields[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.rstrip(b" \t").decode("latin-1")
 
     def _check_size(self) -> None:
