@@ -11,10 +11,9 @@ import pytest
 
 from harness import Site
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from subject import MAX_BODY, MAX_HEAD, Hold, Server  # noqa: E402
+from subject import HERE, MAX_BODY, MAX_HEAD, Hold, Server
 
 LANES = {
     "fast lane": ("", b"", b""),

@@ -14,6 +14,9 @@ from rawhttp import PATIENCE, Malformed, Response, Wire, request
 
 from harness import Site
 
+HERE: Final = Path(__file__).parent
+"""Where app.py is."""
+
 MAX_BODY: Final = 1 << 20
 """``--max-body`` of the server, in bytes."""
 
