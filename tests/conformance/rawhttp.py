@@ -12,6 +12,7 @@ import json
 import re
 import select
 import socket
+import ssl
 import termios
 import time
 from collections.abc import Iterable
@@ -202,7 +203,7 @@ class Wire:
             data = self.socket.recv(65536)
         except TimeoutError:
             raise Malformed(f"the server hangs; so far: {bytes(self._buffer[:200])!r}") from None
-        except ConnectionError as error:
+        except (ConnectionError, ssl.SSLError) as error:
             raise Reset(f"the server reset the connection ({error}); so far: {bytes(self._buffer[:200])!r}") from None
         self._buffer += data
         self._ended = not data
