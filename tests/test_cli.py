@@ -39,6 +39,7 @@ def test_each_option_goes_to_whom_it_belongs(words, theirs, ours):
         (["tree", "--threads=0"], "--threads=0: give a whole number from 1 to 1024"),
         (["tree", "--treads=1"], "--treads: there is no such option; did you mean --threads?"),
         (["tree", "--https-port=443"], "--https-port=443: give --key and --cert with it"),
+        (["--wsgi=a:b", "--logger=no.such.thing"], "Logger 'no.such.thing' could not be imported: 'no.such.thing' does not name an object"),
         (["--wsgi=a:b", "stray"], "stray: only options are understood here; an application is given as --wsgi=stray"),
     ],
 )

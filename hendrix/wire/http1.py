@@ -72,6 +72,9 @@ class Request:
     forwarded: dict[str, str] | None = None
 
 
+NO_REQUEST = Request()
+
+
 class RequestParser:
     """Feed it what was read; take finished requests from ``requests``. Owned by one thread at a time.
 
@@ -224,6 +227,7 @@ class RequestParser:
             self.finished = True
         self.stage = IDLE
         self.requests.append(request)
+        self._request, self._fields = NO_REQUEST, self._base  # what the application keeps in its environ is not ours to keep
 
     # The rules.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import textwrap
 
 import pytest
@@ -66,6 +67,10 @@ deployer.run()
         assert len(site.get("/media/data").body) == 3_000_000
         assert site.get("/media/nothing").status == 404
         assert site.request("POST", "/", b"x" * 1001).status == 413
+        browser = ssl._create_unverified_context()
+        browser.set_alpn_protocols(["h2", "http/1.1"])
+        with browser.wrap_socket(site.connect(tls=False), server_hostname="localhost") as connection:
+            assert connection.selected_alpn_protocol() == "http/1.1"
         site.wait_for_log("['sockets', 'crew', 'web', 'resources']")
 
 

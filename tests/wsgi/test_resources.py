@@ -229,6 +229,7 @@ def test_a_pull_producer_waits_for_the_worker(reactor, tmp_path):
     assert rendering.head().status == "200 OK"
     taken = 0
     while reactor.turns.empty():
+        assert taken < waiting
         taken += len(next(rendering))
     assert waiting - taken <= LOW, "it is asked again when there is room"
     reactor.thread.start()
