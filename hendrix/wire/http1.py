@@ -34,7 +34,7 @@ MAX_FRAMING = 16384
 FRAMING_RATIO = 64
 
 ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
-METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ ")
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+(?: |$)")
 UNSUPPORTED = frozenset(("CONNECT", "SOURCE"))
 OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
 
@@ -103,9 +103,9 @@ class RequestParser:
         self.wants_continue = False
         self.finished = False
         self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
-        self._complete_before = self._head_size = self._framing = self._repeated_fields = self._size = 0
-        self._size_in_doubt = self._special = self._replay = False
-        self._url = self._half_line = b""
+        self._before = self._head_size = self._framing = self._repeated_fields = self._size = 0
+        self._after_cr = self._size_in_doubt = self._special = self._replay = False
+        self._url = self._line = self._half_line = b""
         self._sink: Sink | None = None
         self._error: PeerError | None = None
         self._data = b""
@@ -118,14 +118,13 @@ class RequestParser:
         if self.finished:
             return
         fresh = self.stage == IDLE
-        if fresh and data[0] <= 32:
-            data = self._skip_empty_lines(data)
+        if fresh and (data[0] <= 32 or self._half_line):
+            self._check_empty_lines(data)
         if b"  " in data and fresh:
             self._check_spaces(data)
         self._data = data
+        self._before = len(self.requests)
         self._size_in_doubt = len(data) + self._head_size > self._max_head
-        if self._size_in_doubt:
-            self._complete_before = len(self.requests)
         try:
             self._llhttp.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -135,12 +134,18 @@ class RequestParser:
                 raise self._refusal(error, fresh) from None
         self._data = b""
         if self.stage:
-            self._weigh(len(data), fresh)
+            self._line = b"" if self._url else self._line + data
+            self._weigh(len(data))
+        elif data[-1] == 13:
+            self._after_cr = True
 
-    def _weigh(self, size: int, fresh: bool) -> None:
+    def _weigh(self, size: int) -> None:
         """Limit what does not come to an end."""
         if self.stage == HEAD:
-            self._head_size += size if fresh or self._head_size else 1
+            if len(self.requests) == self._before:
+                self._head_size += size
+            else:
+                self._head_size = 1  # it began somewhere in this read
             if self._head_size > self._max_head:
                 raise self._head_too_large()
         elif self.stage == CONTENT:
@@ -270,7 +275,7 @@ class RequestParser:
             raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
         self._repeated_fields = 0
         size = sum(len(name) + len(value) for name, value in self._fields.items() if name not in self._base)
-        if self._size_in_doubt and len(self.requests) == self._complete_before:
+        if self._size_in_doubt and len(self.requests) == self._before:
             size = max(size, self._head_size + self._data.find(b"\r\n\r\n"))  # with the white space that llhttp leaves out
         if len(self._url) + size > self._max_head:
             raise self._head_too_large()
@@ -347,14 +352,17 @@ class RequestParser:
         if size is None:
             self._fields = {}  # from here on fields are trailers: RFC 9110 section 6.5 forbids merging them, and WSGI has no place for them
 
-    def _skip_empty_lines(self, data: bytes) -> bytes:
+    def _check_empty_lines(self, data: bytes) -> None:
         """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
         rest = data.lstrip(b"\r\n")
-        lines = (self._half_line + data[: len(data) - len(rest)]).replace(b"\r\n", b"")
+        lines = data[: len(data) - len(rest)]
+        if self._after_cr and not self._half_line:
+            lines = lines.removeprefix(b"\n")  # of a CRLF that came in two reads, the first of which ended a request
+        self._after_cr = False
+        lines = (self._half_line + lines).replace(b"\r\n", b"")
         if lines and (rest or lines != b"\r"):
             raise self._refuse(400, "there is a bare CR or LF before the request")
         self._half_line = lines
-        return data
 
     def _check_spaces(self, data: bytes) -> None:
         """RFC 9112 section 3: one space between the parts of the request line; llhttp takes more."""
@@ -410,7 +418,8 @@ class RequestParser:
         if isinstance(error, httptools.HttpParserCallbackError):
             raise error
         if isinstance(error, httptools.HttpParserInvalidMethodError):
-            unknown = fresh and not self.requests and METHOD.match(self._data.lstrip(b"\r\n"))
+            first = not self.requests and (fresh or not self._url)
+            unknown = first and METHOD.match((self._line + self._data).lstrip(b"\r\n"))
             if unknown:
                 return PeerError(501, "the method is not known")
             return PeerError(400, "the request line does not start with a method")
