@@ -27,7 +27,7 @@ class Response(Exchange):
     :ivar after: the tasks; ``environ["hendrix.after_response"]``.
     """
 
-    out = closed = gone = released = False
+    out = closed = gone = False
     out_at = 0.0
     _waiter: threading.Event | None = None
 
@@ -43,6 +43,9 @@ class Response(Exchange):
     def follow_with(self, task: Task) -> None:
         """The task is to run after this response (any thread)."""
         self._dispatcher.queue(self, task)
+        # Append first, look second; the others raise their flags first and look second. So nobody's task is left behind.
+        if self.closed and self.out:
+            self._dispatcher.follow(self)
 
     def went_out(self, gone: bool = False) -> None:
         """The last byte has left for the kernel, or nobody waits for it any longer (the thread that owns the connection)."""
@@ -59,14 +62,13 @@ class Response(Exchange):
 
     def ended(self) -> None:
         """The application has no more to do with it, and there are tasks (the serving thread). Runs those that want this thread."""
-        own = any(isinstance(task, Task) and task.same_thread for task in self.after)
-        if own:
-            self._waiter = threading.Event()
-        self.closed = True
-        if own and not self.out and not self._waiter.wait(WIRE_TIMEOUT):
-            log.warn("{request}: the client has not read for {seconds:g} s; its tasks start", request=self.title, seconds=WIRE_TIMEOUT)
-            self.out_at = time.monotonic()
+        if not self.out and any(isinstance(task, Task) and task.same_thread for task in self.after):
+            waiter = self._waiter = threading.Event()
+            # Raise the waiter first, look for the flag second.
+            if not self.out and not waiter.wait(WIRE_TIMEOUT):
+                log.warn("{request}: the client has not read for {seconds:g} s; its tasks start", request=self.title, seconds=WIRE_TIMEOUT)
             self.out = True
+        self.closed = True
         if self.out:
             self.out_at = self.out_at or time.monotonic()
             self._dispatcher.follow(self)

@@ -7,7 +7,7 @@ The rules:
 - Rule 2: at most ``threads`` tasks run on the crew at a time; the next ones wait. When ``queue`` tasks wait, a further one runs on the
   thread that brings it, which is logged: nothing is dropped.
 - Rule 3: a task that raises is logged with its request, and the next one runs.
-- Rule 4: what is to be done is taken from the response's list by ``pop``, so whoever comes, and however often, each task starts once.
+- Rule 4: one thread at a time follows a response, and it takes what is to be done from the list by ``pop``: each task starts once.
 """
 
 from __future__ import annotations
@@ -37,14 +37,12 @@ class Response(Protocol):
     :ivar after: the tasks, and plain callables, in the order in which they were decorated.
     :ivar code: the status that was sent, three digits, or "".
     :ivar gone: the client left before it could have the last byte.
-    :ivar released: the tasks may start; one that is queued from now on starts at once.
     :ivar out_at: when the last byte left, as `time.monotonic` says it.
     """
 
     after: list[Any]
     code: str
     gone: bool
-    released: bool
     out_at: float
 
     @property
@@ -78,6 +76,7 @@ class Dispatcher:
         self._waiting: deque[Task] = deque()
         self._places = 0
         self._pending: set[Response] = set()
+        self._following: set[Response] = set()
         self.running: set[Task] = set()
         self.done = self.failed = self.stopped = self.cancelled = self.overflowed = 0
         self.slowest_start = 0.0
@@ -86,19 +85,28 @@ class Dispatcher:
     # A task is queued. Any thread.
 
     def queue(self, response: Response, task: Task) -> None:
-        """The task is to run after this response; at once if the response is out already."""
+        """The task is to run after this response. Whoever calls looks afterwards whether the response is out already."""
         with self._lock:
             self._pending.add(response)
         response.after.append(task)
-        # Append first, look second; `follow` says so first and takes second. So nobody's task is left behind.
-        if response.released:
-            self.follow(response)
 
     # The response is out. On a thread of the crew.
 
     def follow(self, response: Response) -> None:
         """Start its tasks. Those that are ``same_thread`` run here, before this returns."""
-        response.released = True
+        while response.after:
+            with self._lock:
+                if response in self._following:
+                    return  # whoever is at it takes all
+                self._following.add(response)
+            try:
+                self._follow(response)
+            finally:
+                with self._lock:
+                    self._following.discard(response)
+                    self._pending.discard(response)
+
+    def _follow(self, response: Response) -> None:
         own: Task | None = None
         last: Task | None = None
         for task in self._passed(response):
@@ -112,8 +120,6 @@ class Dispatcher:
                 last = task if task.serial else last
                 self.submit(task)
         self._call(own)
-        with self._lock:
-            self._pending.discard(response)
 
     def _passed(self, response: Response) -> Iterator[Task]:
         """The tasks that the gate lets through, one by one: a task that runs here may queue another."""

@@ -35,8 +35,8 @@ class Task:
     """
 
     __slots__ = (
-        "_context", "_ended", "_error", "_followers", "_function", "_lock", "_value", "name", "no_go", "on_disconnect", "origin", "queued", "same_thread",
-        "serial", "started", "state", "thread", "timeout_warning",
+        "_context", "_ended", "_error", "_followers", "_function", "_lock", "_value", "name", "no_go", "on_disconnect", "origin", "queued",
+        "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
