@@ -212,8 +212,10 @@ class ReactorConnection(Protocol):
         if not self._closing and not self._paused and self._parser.stage in (HEAD, CONTENT):
             self._refusal = PeerError(408, "the request did not arrive in time")
             self._go_on()
-        else:
+        elif self._closing or self._paused:
             self.abort()
+        else:
+            self._close()
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
