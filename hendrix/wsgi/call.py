@@ -228,6 +228,7 @@ class Exchange:
         self.code = "500"
         keep_alive = request.keep_alive and not self._outlet.draining and not request.http10
         data = plain("500 Internal Server Error", "", self._outlet.stamp, keep_alive=keep_alive, bare=request.method == "HEAD")
+        self.sent = len(data.partition(b"\r\n\r\n")[2])
         self.over = self._outlet.finish(data, keep_alive)
 
     def _name(self) -> str:

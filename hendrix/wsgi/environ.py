@@ -13,16 +13,16 @@ from hendrix.wire.http1 import Request
 
 Environ = dict[str, Any]
 
+log = Logger(namespace="wsgi.errors")
+
 
 class ErrorStream:
     """``wsgi.errors``: what the application writes there becomes lines of the log. Any thread."""
 
-    log = Logger(namespace="wsgi.errors")
-
     def write(self, text: str) -> int:
         for line in text.splitlines():
             if line.strip():
-                self.log.error("{line}", line=line)
+                log.error("{line}", line=line)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
