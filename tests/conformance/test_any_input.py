@@ -126,11 +126,11 @@ def test_mutants(server: Server, data: bytes, cuts: list[float]) -> None:
     whole = answers(server, [data])
     assert set(whole) <= ANSWERS, whole
     assert not {status for status in whole[:-1] if status >= 400}, f"served on after an error: {whole}"
-    server.must_hear_half_closed_clients()
-    ends = [0, *sorted(int(len(data) * cut) for cut in cuts), len(data)]
-    pieces = answers(server, [data[start:end] for start, end in itertools.pairwise(ends) if start < end])
-    # Of two faults in one request, either may be named.
-    assert [min(status, 400) for status in pieces] == [min(status, 400) for status in whole], f"{pieces} in pieces, {whole} as a whole"
+    if server.hears_half_closed_clients:
+        ends = [0, *sorted(int(len(data) * cut) for cut in cuts), len(data)]
+        pieces = answers(server, [data[start:end] for start, end in itertools.pairwise(ends) if start < end])
+        # Of two faults in one request, either may be named.
+        assert [min(status, 400) for status in pieces] == [min(status, 400) for status in whole], f"{pieces} in pieces, {whole} as a whole"
     assert server.exchange(request()).status == 200
 
 

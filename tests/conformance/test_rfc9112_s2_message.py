@@ -63,6 +63,17 @@ class TestParsing:
         assert server.serves(request(method="POST", body=b"hello") + b"\r\n").received == b"hello"
 
     @pytest.mark.parametrize(
+        "before", [[b"\r", b"\n" + request()], [b"\r\n", request()], [request() + b"\r", b"\n"], [request(), b"\r", b"\n", request()]]
+    )
+    def test_empty_line_in_pieces(self, server: Server, before: list[bytes]) -> None:
+        """SHOULD ignore it however it arrives."""
+        with server.connect_unix() as wire:
+            wire.send_pieces([*before, request("/next")])
+            answers = [wire.final() for _ in range(b"".join(before).count(b"GET"))]
+            assert [answer.status for answer in answers] == [200] * len(answers)
+            assert wire.final().environ["PATH_INFO"] == "/next"
+
+    @pytest.mark.parametrize(
         "data",
         [
             b"GET / HTTP/1.1\nHost: a.example\r\n\r\n",
