@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +30,8 @@ from hendrix.wire.response import CONTINUE, Stamp
 
 log = Logger(namespace="hendrix.channel")
 
+# Seconds between two looks whether a response with tasks is out.
+LOOK = 0.001
 # Requests of one connection that wait; above, it is not read.
 PIPELINED = 16
 # Bytes handed to the transport at once, so that a slow reader is seen to make progress.
@@ -43,10 +44,8 @@ class ReactorConnection(Protocol):
 
     transport: Any
 
-    def __init__(
-        self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], call_later: Callable[..., object]
-    ) -> None:
-        self.site, self.crew, self.mailbox, self._owners, self._call_later = site, crew, mailbox, owners, call_later
+    def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
+        self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
         self.peer: Peer = ("", "")
         self.draining = False
         self.lost = threading.Event()
@@ -70,11 +69,9 @@ class ReactorConnection(Protocol):
         if ISSLTransport.providedBy(self.transport):
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
             self._parser = self.site.parser()
-        # Below TLS and the like: pause us whenever there is anything that the kernel has not taken, so that we know when all is out.
-        lowest = self.transport
-        while isinstance(lowest, ProtocolWrapper):
-            lowest = lowest.transport
-        lowest.bufferSize = 0
+        self._lowest = self.transport
+        while isinstance(self._lowest, ProtocolWrapper):
+            self._lowest = self._lowest.transport
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -171,12 +168,18 @@ class ReactorConnection(Protocol):
         if self.lost.is_set():
             self._all_out(gone=True)
         elif not self._outgoing and not self._paused:
-            # TLS gathers small writes for one turn of the reactor, then hands them to the socket, which pauses us while it holds them.
-            self._call_later(0, self._call_later, 0, self._all_out_if_idle)
+            # TLS gathers small writes for one turn of the reactor, then hands them to the socket below.
+            self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle)
 
     def _all_out_if_idle(self) -> None:
-        if self.lost.is_set() or not (self._outgoing or self._paused):
-            self._all_out(gone=self.lost.is_set())
+        """Whether the kernel has taken all: then the reactor no longer waits to write to the socket. It does not tell, so we ask again."""
+        if self.lost.is_set():
+            self._all_out(gone=True)
+        elif self._late and not self._outgoing and not self._paused:
+            if self._lowest in self._reactor.getWriters() and any(response.after or not response.closed for response in self._late):
+                self._reactor.callLater(LOOK, self._all_out_if_idle)
+            else:
+                self._all_out()
 
     def _all_out(self, gone: bool = False) -> None:
         late, self._late = self._late, []

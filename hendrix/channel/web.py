@@ -122,7 +122,7 @@ class Web(Service):
             return
 
         def build(address: object) -> ReactorConnection:
-            return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor.callLater)
+            return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
 
         listener.reception.build = build
         if hasattr(listener.port, "startReading"):

@@ -25,7 +25,6 @@ def each(language: str) -> list[object]:
     return [pytest.param(block, id=f"{where}-{number}") for where in OURS for number, block in enumerate(where.of(language))]
 
 
-
 @pytest.mark.parametrize("block", each("sh"))
 def test_scripts_are_scripts_of_known_commands(block: Block) -> None:
     done = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True)

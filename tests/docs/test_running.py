@@ -158,7 +158,19 @@ def test_nginx_in_front(tmp_path: Path) -> None:
         front = subprocess.Popen(["nginx", "-c", config], stderr=subprocess.DEVNULL)
         try:
             lies = ["-H", "X-Forwarded-For: 192.0.2.1", "-H", "Forwarded: for=192.0.2.2", "-H", "X-Forwarded-Host: evil.example"]
-            asked = ["curl", "-s", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", *lies, "-H", "Host: example.com", f"http://{place}"]
+            asked = [
+                "curl",
+                "-s",
+                "--retry",
+                "30",
+                "--retry-connrefused",
+                "--retry-delay",
+                "1",
+                *lies,
+                "-H",
+                "Host: example.com",
+                f"http://{place}",
+            ]
             seen = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
             assert {"HTTP_HOST=example.com", "REMOTE_ADDR=127.0.0.1", "wsgi.url_scheme=http", "SERVER_PORT=80"} <= set(seen), site.log
             assert not [line for line in seen if "192.0.2" in line or "evil" in line], "what the client made up"
