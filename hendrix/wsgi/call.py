@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from hendrix.errors import AppError, Disconnected
 from hendrix.wire.http1 import Request
 from hendrix.wire.response import LAST_CHUNK, Fields, Head, Stamp, chunk, compose, plain
-from hendrix.wsgi.environ import Environ, FileWrapper
+from hendrix.wsgi.environ import Environ, FileWrapper, errors
 
 Application = Callable[..., Iterable[bytes]]
 ExcInfo = Any
@@ -103,6 +103,8 @@ class Exchange:
                 log.failure("close() of the response to {request} raised", request=self._name())
         if self._request.content is not None:
             self._request.content.close()
+        if errors.begun:
+            errors.flush()
         return self.over
 
     def start_response(self, status: str, fields: Fields, exc_info: ExcInfo = None) -> Callable[[bytes], None]:
