@@ -53,8 +53,10 @@ def test_the_statuses_are_those_that_the_code_answers() -> None:
     ("where", "words", "module", "name", "value"),
     [
         ("limits.md", "| target | 16384 bytes |", "wire.http1", "MAX_TARGET", 16384),
-        ("limits.md", "| fields of a request | 128,", "wire.http1", "MAX_FIELDS", 128),
-        ("limits.md", "16384 bytes of chunk framing", "wire.http1", "MAX_FRAMING", 16384),
+        ("limits.md", "| fields of a request | 128 |", "wire.http1", "MAX_FIELDS", 128),
+        ("limits.md", "chunk framing of more than 16384 bytes", "wire.http1", "MAX_FRAMING", 16384),
+        ("limits.md", "and 64 for each byte of content", "wire.http1", "FRAMING_RATIO", 64),
+        ("limits.md", "| trailers | 128, and 16384 bytes |", "wire.http1", "MAX_FRAMING", 16384),
         ("limits.md", "up to 512 KiB in memory", "wsgi.body", "IN_MEMORY", 512 * 1024),
         ("limits.md", "ahead of its client | 256 KiB |", "channel.fast_connection", "HIGH_WATER", 256 * 1024),
         ("limits.md", "a refused client to read the answer | none | 5 |", "channel.site", "LINGER", 5),

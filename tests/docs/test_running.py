@@ -143,6 +143,13 @@ def test_a_directory_of_certificates(tmp_path: Path, certificate: Certificate) -
             assert connection.version() == "TLSv1.3"
 
 
+@pytest.mark.xfail(strict=True, reason="endpoints.md says that it is the address of the proxy; when this passes, that sentence is wrong")
+def test_the_address_in_a_proxy_header_reaches_the_application() -> None:
+    with Site("environ:app", cwd=APPS, listen=["haproxy:tcp:0:interface=127.0.0.1"]) as site, site.connect() as connection:
+        connection.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\nGET / HTTP/1.0\r\n\r\n")
+        assert b"REMOTE_ADDR=192.0.2.1" in b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 def test_nginx_in_front(tmp_path: Path) -> None:
     """The block of the page in a configuration of its own, at any port."""
