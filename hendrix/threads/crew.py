@@ -176,7 +176,8 @@ class Crew:
 
     def _leave(self) -> bool:
         with self._counting:
-            if not self._surplus or self.running <= self.least:
+            # What it sent last may have brought a job, and the others may be asleep.
+            if not self._surplus or self.running <= self.least or self._ready:
                 return False
             self._surplus -= 1
             self.running -= 1
