@@ -108,15 +108,17 @@ class Crew:
 
     def quit(self) -> Deferred[None]:
         """End the threads, each after the job it is in. Fires when the last one has ended."""
-        self._gone = Deferred()
+        gone: Deferred[None] = Deferred()
+        with self._counting:
+            self._gone, alive = gone, self._alive
         self.quitting = True
         for _ in self.workers:
             self._gate.release()
         self.began.set()
         self._source.wake()
-        if not self._alive:
-            self._gone.callback(None)
-        return self._gone
+        if not alive:
+            gone.callback(None)
+        return gone
 
     # The threads.
 
@@ -127,9 +129,9 @@ class Crew:
             log.failure("a thread of the crew ended: this is a bug in hendrix")
         with self._counting:
             self._alive -= 1
-            last = not self._alive
-        if last and self._gone is not None:
-            self._call_in_reactor(self._gone.callback, None)
+            gone = None if self._alive else self._gone
+        if gone is not None:
+            self._call_in_reactor(gone.callback, None)
         else:
             self._source.wake()
 
