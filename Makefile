@@ -8,9 +8,9 @@ endif
 BIN := $(abspath $(VENV))/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 PYTEST := $(BIN)/python -m pytest
-UNIT := $(addprefix --ignore=tests/,system conformance examples test_packaging.py)
+UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons bench tools clean
+.PHONY: help serve test check unit test-pythons bench docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -40,6 +40,11 @@ bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
 	$(BIN)/python bench/bench.py $(ARGS)
 
+docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --quiet
+	@echo "build/docs/index.html"
+
 clean: ## remove what make made
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -63,7 +68,11 @@ $(VENV)/.test: $(VENV)/.made
 
 $(VENV)/.dev: $(VENV)/.made
 	$(INSTALL) '.[dev]'
-	@touch $@ $(VENV)/.test
+	@touch $@ $(VENV)/.test $(VENV)/.docs
+
+$(VENV)/.docs: $(VENV)/.made
+	$(INSTALL) '.[docs]'
+	@touch $@
 
 $(VENV)/.bench: $(VENV)/.made bench/requirements.txt
 	$(INSTALL) . --requirement bench/requirements.txt

@@ -21,7 +21,8 @@ FEATURES = {
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13"]
 TEST += sorted({requirement for extra in ("tls", "django", "fast") for requirement in FEATURES[extra]})
-DEVELOP = ["ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]
+DOCS = ["mkdocs>=1.6,<2"]
+DEVELOP = [*DOCS, "ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]
 
 setup(
     name="hendrix",
@@ -52,6 +53,6 @@ setup(
     include_package_data=True,
     zip_safe=False,
     install_requires=["twisted>=26.10", "zope.interface>=5", "httptools>=0.9"],
-    extras_require={**FEATURES, "test": TEST, "dev": TEST + DEVELOP},
+    extras_require={**FEATURES, "test": TEST, "docs": DOCS, "dev": TEST + DEVELOP},
     entry_points={"console_scripts": ["hendrix = hendrix.cli:main", "hx = hendrix.cli:main"]},
 )

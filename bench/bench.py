@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -15,11 +13,12 @@ from pathlib import Path
 import machine
 from goals import judge
 from idle import measure_idle, raise_limit
-from load import CLOSE, KEEP_ALIVE, measure, wait_until_ready, wrk
+from launch import free_port, launch
+from load import CLOSE, KEEP_ALIVE, measure, wrk
 from processes import Process
 from report import Context, render
 from results import Cell, Results
-from servers import APPS, APPS_FOLDER, HENDRIX, SERVERS, App, Server
+from servers import APPS, HENDRIX, SERVERS, App, Server
 
 RESULTS = machine.HERE / "RESULTS.md"
 MODES = [KEEP_ALIVE, CLOSE]
@@ -41,13 +40,7 @@ class Bench:
         """Start a server on a free port; return it, answering, and the port. Raise ValueError if it does not answer rightly."""
         port = free_port()
         command = [*server.command(app.module, port, self.options.threads, mode == CLOSE), *extra]
-        process = Process(command, self.server_core, APPS_FOLDER, machine.clean_environ(APPS_FOLDER))
-        try:
-            wait_until_ready(process, port, app, mode)
-        except BaseException:
-            process.stop()
-            raise
-        return process, port
+        return launch(command, app, port, self.server_core, mode), port
 
     def run(self, servers: list[Server], apps: list[App]) -> None:
         """Do all the rounds. In each, the servers take turns within an app, another one first each time, so that noise hits all alike."""
@@ -86,16 +79,17 @@ class Bench:
                         flush=True,
                     )
             self.results.memory.setdefault((server.name, app.name), []).append((cold, process.pss()))
+            if trouble := process.tracebacks():
+                self.fault(f"{server.name}, {app.name}: {trouble} tracebacks in its log, at the end: {process.output()}")
 
     def run_idle(self, app: App) -> None:
         """Measure the idle connections of hendrix."""
-        wanted = self.options.idle
-        connections = raise_limit(wanted)
+        raise_limit(2 * self.options.idle + 1000)
         try:
             process, port = self.start(HENDRIX, app, KEEP_ALIVE, "--keepalive=600")
             with process:
                 wrk(port, max(self.options.connections), 2, KEEP_ALIVE, self.client_core)
-                self.results.idle = idle = measure_idle(process, port, app, wanted, connections)
+                idle = self.results.idle = measure_idle(process, port, app, self.options.idle)
             print(f"   {idle.connections} idle connections: {idle.memory:.2f} KiB each, a new request takes {idle.p50:.1f} ms", flush=True)
             if not idle.alive:
                 self.fault(f"{HENDRIX.name}, idle connections: not all of them answered a second request")
@@ -173,18 +167,6 @@ def main(argv: list[str]) -> int:
     print(f"goals: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} not measured")
     print(f"faults: {len(bench.results.faults)}")
     return 1 if any(fault.startswith(HENDRIX.name) for fault in bench.results.faults) else 0
-
-
-def free_port() -> int:
-    """Return a free port below those that clients get, so that none of wrk's many connections, some still in TIME_WAIT, has it."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def spell(load: tuple[float, float, float]) -> str:

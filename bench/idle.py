@@ -6,12 +6,14 @@ the answer, prints "ready", and does the same again on all of them for every lin
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from load import KEEP_ALIVE, probe, read_answer, request_bytes
@@ -19,8 +21,8 @@ from processes import Process
 from servers import App
 
 CLIENTS = 4
-SPARE = 1000  # descriptors that a server needs beside its connections
-PER_CONNECTION = 2  # descriptors that a server may need for one connection
+FEW = 100  # connections, to see how many file descriptors each costs
+SPARE = 32  # file descriptors for the new requests while the others wait
 NEW_REQUESTS = 200
 
 
@@ -39,42 +41,39 @@ class Idle:
     alive: bool  # every idle connection answered once more at the end
 
 
-def raise_limit(connections: int) -> int:
-    """Raise the limit of open files for this process and those it starts; return for how many connections it is enough."""
-    need = connections * PER_CONNECTION + SPARE
+def raise_limit(need: int) -> int:
+    """Raise the limit of open files for this process and those it starts, to `need` if that can be; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < need:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (need, max(hard, need)))
         except (ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(connections, (soft - SPARE) // PER_CONNECTION)
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def measure_idle(process: Process, port: int, app: App, wanted: int, connections: int) -> Idle:
+def affordable(process: Process, port: int, wanted: int) -> int:
+    """Return how many of `wanted` connections a server can have within its limit of open files, a multiple of CLIENTS."""
+    limit, before = resource.getrlimit(resource.RLIMIT_NOFILE)[0], process.descriptors()
+    with clients(port, [FEW]):
+        each = max(1, round((process.descriptors() - before) / FEW))
+    wait_for_descriptors(process, before)
+    return min(wanted, (limit - before - SPARE) // each) // CLIENTS * CLIENTS
+
+
+def measure_idle(process: Process, port: int, app: App, wanted: int) -> Idle:
     """Measure a server that is warm. Raise ValueError when a connection is refused or an answer is wrong."""
+    connections = affordable(process, port, wanted)
     memory, descriptors = process.pss(), process.descriptors()
-    clients = [start_client(number, port, connections // CLIENTS) for number in range(CLIENTS)]
-    connections = connections // CLIENTS * CLIENTS
-    try:
-        for client in clients:
-            expect_ready(client)
+    with clients(port, [connections // CLIENTS] * CLIENTS) as holders:
         time.sleep(1)
         used, start = process.cpu(), time.monotonic()
         time.sleep(2)
         used, passed = process.cpu() - used, time.monotonic() - start
         extra_memory, extra_descriptors = process.pss() - memory, process.descriptors() - descriptors
         times = [time_one(port, app) for _ in range(NEW_REQUESTS)]
-        alive = all(still_alive(client) for client in clients)
-    finally:
-        for client in clients:
-            assert client.stdin
-            client.stdin.close()
-            client.wait()
-    deadline = time.monotonic() + 10
-    while process.descriptors() > descriptors and time.monotonic() < deadline:
-        time.sleep(0.1)
+        alive = all(still_alive(holder) for holder in holders)
+    wait_for_descriptors(process, descriptors)
     return Idle(
         wanted=wanted,
         connections=connections,
@@ -88,6 +87,13 @@ def measure_idle(process: Process, port: int, app: App, wanted: int, connections
     )
 
 
+def wait_for_descriptors(process: Process, most: int, seconds: float = 10.0) -> None:
+    """Return when a server has closed its connections, or after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while process.descriptors() > most and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def time_one(port: int, app: App) -> float:
     """Return the milliseconds that a new connection with two requests, checked, takes."""
     start = time.monotonic()
@@ -95,10 +101,20 @@ def time_one(port: int, app: App) -> float:
     return 1000 * (time.monotonic() - start)
 
 
-def start_client(number: int, port: int, count: int) -> subprocess.Popen[str]:
-    """Start one of the client processes, with a loopback address of its own."""
-    command = [sys.executable, __file__, f"127.0.0.{2 + number}", str(port), str(count)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+@contextlib.contextmanager
+def clients(port: int, counts: list[int]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run a client process for each count, each with a loopback address of its own, all with their connections open."""
+    holders = []
+    try:
+        for number, count in enumerate(counts):
+            command = [sys.executable, __file__, f"127.0.0.{2 + number}", str(port), str(count)]
+            holders.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        for holder in holders:
+            expect_ready(holder)
+        yield holders
+    finally:
+        for holder in holders:
+            holder.communicate()  # closes its input: it leaves
 
 
 def expect_ready(client: subprocess.Popen[str]) -> None:
@@ -123,7 +139,7 @@ def still_alive(client: subprocess.Popen[str]) -> bool:
 
 def be_client(address: str, port: int, count: int) -> None:
     """Hold `count` connections; see above."""
-    raise_limit(count)
+    raise_limit(count + SPARE)
     connections = []
     try:
         for _ in range(count):

@@ -21,7 +21,7 @@ def require(*programs: str) -> None:
     """Exit with the way out if a program is missing."""
     for program in programs:
         if not shutil.which(program):
-            sys.exit(f"bench: error: {program} is not installed; on Debian: apt-get install wrk util-linux linux-perf strace")
+            sys.exit(f"bench: error: {program} is not installed; on Debian: apt-get install wrk util-linux linux-perf")
 
 
 def version(package: str) -> str | None:

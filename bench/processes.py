@@ -41,6 +41,10 @@ class Process:
         """Whether the first process still runs."""
         return self._child.poll() is None
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the first process."""
+        self._child.send_signal(number)
+
     def stop(self, grace: float = 5.0) -> None:
         """Ask the server to stop, and after `grace` seconds end what is left of its session."""
         if self.alive:
@@ -60,6 +64,11 @@ class Process:
         self._output.seek(0)
         return "\n".join(self._output.read().decode(errors="replace").splitlines()[-8:])
 
+    def tracebacks(self) -> int:
+        """Return how many tracebacks the server has printed."""
+        self._output.seek(0)
+        return self._output.read().count(b"Traceback (most recent call last)")
+
     def tree(self) -> list[int]:
         """Return the process ids of the server: the first process and all its descendants."""
         children: dict[int, list[int]] = {}
@@ -70,10 +79,15 @@ class Process:
             found += children.get(pid, [])
         return found
 
-    def cpu(self) -> float:
-        """Return the CPU seconds, user and system, that the tree has used, those of ended and awaited children included."""
+    def times(self) -> tuple[float, float]:
+        """Return the CPU seconds that the tree has used, user and system, those of ended and awaited children included."""
         inside = set(self.tree())
-        return sum(sum(map(int, fields[11:15])) for pid, fields in all_stats() if pid in inside) / TICK
+        used = [tuple(map(int, fields[11:15])) for pid, fields in all_stats() if pid in inside]
+        return sum(times[0] + times[2] for times in used) / TICK, sum(times[1] + times[3] for times in used) / TICK
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that the tree has used, user and system together."""
+        return sum(self.times())
 
     def pss(self) -> int:
         """Return the proportional set size of the tree in KiB: each page that n processes share counts as 1/n page in each."""

@@ -73,11 +73,13 @@ def heading(results: Results, context: Context) -> str:
     if samples:
         foreign, steal = [sample.foreign for sample in samples], [sample.steal for sample in samples]
         spread = [results.spread(cell) for cell in results.samples]
-        lines.append(
+        quiet = (
             f"- quiet? other processes kept {statistics.median(foreign):.2f} cores busy (at most {max(foreign):.2f}),"
-            f" the hypervisor took {statistics.median(steal):.2f} (at most {max(steal):.2f});"
-            f" rounds of one measurement differ by {statistics.median(spread):.0%} (at most {max(spread):.0%}) in CPU per request"
+            f" the hypervisor took {statistics.median(steal):.2f} (at most {max(steal):.2f})"
         )
+        if context.rounds > 1:
+            quiet += f"; rounds of one measurement differ by {statistics.median(spread):.0%} (at most {max(spread):.0%}) in CPU per request"
+        lines.append(quiet)
     return "\n".join(lines)
 
 

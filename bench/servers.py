@@ -70,8 +70,13 @@ PEERS = (
         f"{UWSGI} --module {{app}}:application --http11-socket 127.0.0.1:{{port}}",
         f"{UWSGI} --module {{app}}:application --http-socket 127.0.0.1:{{port}} --add-header 'Connection: close'",
     ),
-    # Its pool of 5 to 20 threads has no option, and neither has its access log.
-    Server("twistd web", "twisted", f"{TWISTD} web --listen tcp:{{port}}:interface=127.0.0.1 --wsgi {{app}}.application"),
+    # Its pool of 5 to 20 threads has no option, and neither has its access log: an observer that drops all comes nearest to none. Never
+    # `-l /dev/null`: twistd rotates that file at 1 MB, and renames /dev/null when it runs as root.
+    Server(
+        "twistd web",
+        "twisted",
+        f"{TWISTD} --logger=quiet.observer web --listen tcp:{{port}}:interface=127.0.0.1 --wsgi {{app}}.application",
+    ),
 )
 SERVERS = {server.name.split()[0]: server for server in (HENDRIX, *PEERS)}  # by the word that selects one on the command line
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise usage.UsageError(f"{command}: there is no such command; {hint}")
         COMMANDS[command](words)
     except (usage.UsageError, ConfigurationError) as error:
-        raise SystemExit(f"hendrix: error: {error}") from None
+        raise SystemExit("hendrix: error: " + " ".join(str(error).split())) from None
 
 
 def serve(words: Sequence[str]) -> None:

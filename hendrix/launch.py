@@ -44,7 +44,10 @@ class Launch:
     def __init__(self, reactor: IReactorCore) -> None:
         self._reactor = reactor
         self._pid = os.getpid()
-        self._stderr: int | None = os.dup(2)
+        try:
+            self._stderr: int | None = os.dup(2)
+        except OSError:  # started without one
+            self._stderr = None
         os.register_at_fork(after_in_parent=self._forked)
 
     def started(self) -> None:

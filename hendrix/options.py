@@ -127,6 +127,13 @@ class Settings:
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
+    crosstown_threads: int | None = setting(
+        None, LIMITS, "N", whole(1, 1024), "Crosstown tasks that may run at the same time.", shown="one less than --threads"
+    )
+    crosstown_grace: float = setting(
+        60.0, TIMES, "SECONDS", seconds(0, DAY), "For crosstown tasks to end, once the requests have; those not begun then are logged.",
+        shown="60",
+    )  # fmt: skip
     trusted_proxy: tuple[str, ...] = setting(
         (), PROXY, "ADDRESS", network,
         "Believe Forwarded and X-Forwarded-* from this address or network; unix means every peer on a unix socket. Repeatable.",

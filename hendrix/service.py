@@ -9,6 +9,7 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
+from hendrix.crosstown.service import CrosstownService
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
@@ -36,10 +37,13 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     sockets = Sockets(reactor, settings.listen)
     crew = CrewService(reactor, settings.threads)
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+    at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
+    crosstown = CrosstownService(reactor, lambda: crew.crew, at_a_time, settings.crosstown_grace)
     web = Web(
         reactor,
         sockets,
         crew,
+        crosstown,
         lambda: _load(settings, wrap),
         _name(settings),
         limits=_limits(settings),
@@ -50,7 +54,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         access=access_log.append if access_log else None,
     )
 
-    for node in (sockets, crew, access_log, web):
+    for node in (sockets, crew, crosstown, access_log, web):
         if node is not None:
             root.addService(node)
     return root

@@ -20,8 +20,6 @@ from hendrix.threads.crew import Crew
 
 log = Logger(namespace="hendrix.channel")
 
-# Events taken at once. Few enough that what they bring is served before the last of them has waited long.
-BATCH = 64
 READ = select.EPOLLIN | select.EPOLLONESHOT
 WRITE = select.EPOLLOUT | select.EPOLLONESHOT
 
@@ -61,9 +59,9 @@ class FastLane:
 
     # Source: worker threads, and the monitor.
 
-    def poll(self, seconds: float) -> None:
+    def poll(self, seconds: float, most: int) -> None:
         armed = self._armed
-        events = self._poller.poll(seconds, BATCH)
+        events = self._poller.poll(seconds, most)
         self.now = self._clock()
         for fd, _ in events:
             holder = armed.pop(fd, None)

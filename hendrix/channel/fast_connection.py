@@ -13,11 +13,14 @@ import socket
 import struct
 from collections import deque
 
+from twisted.logger import Logger
+
 from hendrix.channel.fast import READ, WRITE, FastLane
+from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.site import LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
-from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request, RequestParser
+from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
 from hendrix.wire.response import CONTINUE, Stamp
 
 # Bytes of one read: between requests, and in the middle of a large content.
@@ -31,6 +34,8 @@ FILE_PIECE = 1 << 20
 TURN = 0.005
 # The same when the process is about to end.
 DRAIN_LINGER = 1.0
+
+log = Logger(namespace="hendrix.channel")
 
 DONTWAIT = socket.MSG_DONTWAIT
 RESET = struct.pack("ii", 1, 0)
@@ -61,8 +66,28 @@ class FastConnection:
     """One client. A `Holder` of the lane, a `Job` and a `Parcel` of the crew, and an `Outlet` for the application."""
 
     __slots__ = (
-        "_answer", "_keep_alive", "_lane", "_parser", "_peer", "_refusal", "_registered", "_site", "_size", "_socket", "_unsent", "_worker",
-        "draining", "fd", "open", "owners", "request", "since", "stage", "stamp",
+        "_answer",
+        "_finished",
+        "_keep_alive",
+        "_lane",
+        "_late",
+        "_parser",
+        "_peer",
+        "_refusal",
+        "_registered",
+        "_site",
+        "_size",
+        "_socket",
+        "_unsent",
+        "_worker",
+        "draining",
+        "fd",
+        "open",
+        "owners",
+        "response",
+        "since",
+        "stage",
+        "stamp",
     )  # fmt: skip
 
     def __init__(self, lane: FastLane, site: Site, sock: socket.socket, peer: Peer, owners: set[FastConnection]) -> None:
@@ -83,7 +108,9 @@ class FastConnection:
         self._keep_alive = True
         self._answer = b""
         self._worker: Worker | None = None
-        self.request: Request | None = None
+        self.response: Response | None = None
+        self._late: list[Response] = []  # complete, and not all out yet
+        self._finished = 0.0
         owners.add(self)
 
     # Armed, then read. The owner is the thread that polls.
@@ -169,8 +196,7 @@ class FastConnection:
         began = 0.0
         while requests and self.open:
             # True: the turn is over, and the connection may belong to somebody else by now.
-            self.request = request = requests.popleft()
-            if site.respond(request, peer, self):
+            if site.respond(requests.popleft(), peer, self, worker):
                 return
             if not began:
                 began = site.clock()
@@ -187,7 +213,7 @@ class FastConnection:
         worker: Worker = self._worker  # type: ignore[assignment]
         parser: RequestParser = self._parser  # type: ignore[assignment]
         if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
-            worker.hold(Answer(self, data))
+            worker.hold(Answer(self, data, self.response))
             return False
         self._keep_alive, self._answer = keep_alive, data
         worker.hold(self)
@@ -215,6 +241,8 @@ class FastConnection:
     def abort(self) -> bool:
         assert self._worker is not None
         self._worker.dispatch()
+        if self.response is not None:
+            self._late.append(self.response)
         self.close(reset=True)
         return True
 
@@ -226,8 +254,11 @@ class FastConnection:
 
     def sent(self) -> None:
         """The turn is over, and all of it sent or kept."""
-        self._worker = self.request = None
-        parser = self._parser
+        self._worker = None
+        parser, response = self._parser, self.response
+        if response is not None:
+            self.response = None
+            self.complete(response)
         if not self.open:
             self.close()
         elif self._unsent:
@@ -246,6 +277,19 @@ class FastConnection:
         else:
             self.stage = IDLE
             self._wait_for_input()
+
+    def complete(self, response: Response) -> None:
+        """All of a response is sent or kept."""
+        if not self._unsent and self.open:
+            response.went_out()
+        else:
+            self._late.append(response)
+            self._finished = self._lane.now
+
+    def _all_out(self, gone: bool = False) -> None:
+        late, self._late = self._late, []
+        for response in late:
+            response.went_out(gone)
 
     def _transmit(self, data: bytes) -> None:
         """Send what the kernel takes, keep the rest."""
@@ -301,6 +345,8 @@ class FastConnection:
     def _send_more(self) -> None:
         if self._push():
             self.since = self._lane.now
+        if self._late and not self._unsent and self.open:
+            self._all_out()
         self.sent()
 
     def _wait_for_room(self) -> None:
@@ -343,6 +389,7 @@ class FastConnection:
         """Let go of everything (the owner)."""
         self.open = False
         self.owners.discard(self)
+        self._all_out(gone=True)
         if self._parser is not None:
             self._parser.close()
             for request in self._parser.requests:
@@ -363,12 +410,18 @@ class FastConnection:
 
     def overdue(self, now: float) -> bool:
         """Whether it has waited too long for what it waits for. A hint: ask again when it is yours."""
-        return now - self.since > self._site.limits.seconds(self.stage)
+        return now - self.since > self._site.limits.seconds(self.stage) or self._holds_up_tasks(now)
+
+    def _holds_up_tasks(self, now: float) -> bool:
+        return bool(self._late) and now - self._finished > WIRE_TIMEOUT
 
     def expire(self, now: float) -> None:
         """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
         if not self._lane.claim(self, self.fd):
             return
+        if self._holds_up_tasks(now):
+            log.warn("the client at {peer} has not read for {seconds:g} s: tasks start", peer=self._peer[0], seconds=WIRE_TIMEOUT)
+            self._all_out()
         if not self.overdue(now):
             self.arm()
             return
@@ -406,13 +459,15 @@ class FastConnection:
 class Answer:
     """An answer that is not the last one of its turn. A `Parcel`: only sends."""
 
-    __slots__ = ("_connection", "_data")
+    __slots__ = ("_connection", "_data", "_response")
 
-    def __init__(self, connection: FastConnection, data: bytes) -> None:
-        self._connection, self._data = connection, data
+    def __init__(self, connection: FastConnection, data: bytes, response: Response | None) -> None:
+        self._connection, self._data, self._response = connection, data, response
 
     def send(self) -> None:
         self._connection._transmit(self._data)
 
     def sent(self) -> None:
         """Its turn goes on."""
+        if self._response is not None:
+            self._connection.complete(self._response)

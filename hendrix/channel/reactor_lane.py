@@ -13,10 +13,13 @@ from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast_connection import HIGH_WATER
+from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.site import BUSY, LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
@@ -25,6 +28,10 @@ from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
 from hendrix.wire.response import CONTINUE, Stamp
 
+log = Logger(namespace="hendrix.channel")
+
+# Seconds between two looks whether a response with tasks is out.
+LOOK = 0.001
 # Requests of one connection that wait; above, it is not read.
 PIPELINED = 16
 # Bytes handed to the transport at once, so that a slow reader is seen to make progress.
@@ -37,14 +44,16 @@ class ReactorConnection(Protocol):
 
     transport: Any
 
-    def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection]) -> None:
-        self.site, self.crew, self.mailbox, self._owners = site, crew, mailbox, owners
+    def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
+        self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
         self.peer: Peer = ("", "")
         self.draining = False
         self.lost = threading.Event()
         self.room = threading.Event()
         self.stage: int = HEAD
-        self.request: Request | None = None
+        self.response: Response | None = None
+        self._late: list[Response] = []  # complete, and not all out yet
+        self._finished = 0.0
         self.since = site.clock()
         self._parser = site.parser()
         self._refusal: PeerError | None = None
@@ -60,6 +69,9 @@ class ReactorConnection(Protocol):
         if ISSLTransport.providedBy(self.transport):
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
             self._parser = self.site.parser()
+        self._lowest = self.transport
+        while isinstance(self._lowest, ProtocolWrapper):
+            self._lowest = self._lowest.transport
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -85,6 +97,7 @@ class ReactorConnection(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.lost.set()
         self.room.set()
+        self._all_out(gone=True)
         self._owners.discard(self)
         self._parser.close()
         for request in self._parser.requests:
@@ -114,7 +127,7 @@ class ReactorConnection(Protocol):
         if self.crew.backlog >= self.site.limits.backlog:
             self.answered(self.site.overloaded(request, self.peer), False)
             return
-        self._busy, self.stage, self.request = True, BUSY, request
+        self._busy, self.stage = True, BUSY
         self.crew.submit(Turn(self, request))
 
     def _wait(self) -> None:
@@ -129,10 +142,14 @@ class ReactorConnection(Protocol):
             self.since = self.site.clock()
         self.stage = stage
 
-    def answered(self, data: bytes, keep_alive: bool) -> None:
+    def answered(self, data: bytes, keep_alive: bool, response: Response | None = None) -> None:
         """The response to the request that a worker had is complete."""
-        self._busy, self.request = False, None
+        self._busy, self.response = False, None
+        if response is not None:
+            self._late.append(response)
+            self._finished = self.site.clock()
         self.write(data)
+        self._look_whether_out()
         if keep_alive:
             self._go_on()
         else:
@@ -144,6 +161,30 @@ class ReactorConnection(Protocol):
         if data and not self.lost.is_set():
             self._outgoing.append(data)
             self._pump()
+
+    def _look_whether_out(self) -> None:
+        if not self._late:
+            return
+        if self.lost.is_set():
+            self._all_out(gone=True)
+        elif not self._outgoing and not self._paused:
+            # TLS gathers small writes for one turn of the reactor, then hands them to the socket below.
+            self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle)
+
+    def _all_out_if_idle(self) -> None:
+        """Whether the kernel has taken all: then the reactor no longer waits to write to the socket. It does not tell, so we ask again."""
+        if self.lost.is_set():
+            self._all_out(gone=True)
+        elif self._late and not self._outgoing and not self._paused:
+            if self._lowest in self._reactor.getWriters() and any(response.after or not response.closed for response in self._late):
+                self._reactor.callLater(LOOK, self._all_out_if_idle)
+            else:
+                self._all_out()
+
+    def _all_out(self, gone: bool = False) -> None:
+        late, self._late = self._late, []
+        for response in late:
+            response.went_out(gone)
 
     def _pump(self) -> None:
         outgoing = self._outgoing
@@ -168,6 +209,7 @@ class ReactorConnection(Protocol):
     def resumeProducing(self) -> None:
         self._paused = False
         self._pump()
+        self._look_whether_out()
 
     def stopProducing(self) -> None:
         """`connectionLost` follows."""
@@ -193,6 +235,12 @@ class ReactorConnection(Protocol):
         else:
             self.transport.loseConnection()
 
+    def aborted(self, response: Response | None) -> None:
+        """The response to the request that a worker had cannot be completed."""
+        self.abort()
+        if response is not None:
+            response.went_out(gone=True)
+
     def abort(self) -> None:
         """A broken connection, at once."""
         self.transport.abortConnection()
@@ -207,13 +255,18 @@ class ReactorConnection(Protocol):
 
     def expire(self, now: float) -> None:
         """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
+        if self._late and now - self._finished > WIRE_TIMEOUT:
+            log.warn("the client at {peer} has not read for {seconds:g} s: tasks start", peer=self.peer[0], seconds=WIRE_TIMEOUT)
+            self._all_out()
         if not self.overdue(now):
             return
         if not self._closing and not self._paused and self._parser.stage in (HEAD, CONTENT):
             self._refusal = PeerError(408, "the request did not arrive in time")
             self._go_on()
-        else:
+        elif self._closing or self._paused:
             self.abort()
+        else:
+            self._close()
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
@@ -236,9 +289,10 @@ class Turn:
         self._ahead = 0
         self.stamp: Stamp = connection.site.stamp
         self.draining = connection.draining
+        self._response: Response | None = None
 
     def run(self, worker: Worker) -> None:
-        self._connection.site.respond(self._request, self._connection.peer, self)
+        self._connection.site.respond(self._request, self._connection.peer, self, worker)
 
     def stream(self, data: bytes) -> None:
         connection = self._connection
@@ -256,12 +310,20 @@ class Turn:
             raise Disconnected("the client has gone")
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
-        self._post(self._connection.answered, data, keep_alive)
+        self._post(self._connection.answered, data, keep_alive, self._response)
         return True
 
     def send_file(self, data: bytes, file: int, offset: int, count: int) -> bool:
         return False
 
     def abort(self) -> bool:
-        self._post(self._connection.abort)
+        self._post(self._connection.aborted, self._response)
         return True
+
+    @property
+    def response(self) -> Response | None:
+        return self._response
+
+    @response.setter
+    def response(self, response: Response) -> None:
+        self._response = self._connection.response = response

@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hendrix.channel.response import Response
+from hendrix.crosstown.dispatcher import Dispatcher
+from hendrix.crosstown.traffic import current
 from hendrix.errors import PeerError
+from hendrix.threads.worker import Worker
 from hendrix.wire.forwarded import TrustedProxies, origin
 from hendrix.wire.http1 import Request, RequestParser
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
-from hendrix.wsgi.call import Application, Exchange, Outlet
+from hendrix.wsgi.call import Application, Outlet
 from hendrix.wsgi.environ import Environ, make_environ
 
 Peer = tuple[str, str]
@@ -54,6 +58,7 @@ class Site:
     base: Environ
     limits: Limits
     stamp: Stamp
+    dispatcher: Dispatcher
     trusted: TrustedProxies | None = None
     access: Access | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
@@ -62,8 +67,11 @@ class Site:
         limits = self.limits
         return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0)
 
-    def respond(self, request: Request, peer: Peer, outlet: Outlet) -> bool:
-        """Call the application and send its answer (worker thread). True if the outlet has no more to do with the connection."""
+    def respond(self, request: Request, peer: Peer, outlet: Outlet, worker: Worker) -> bool:
+        """Call the application and send its answer, and run what is to follow on this thread (worker thread).
+
+        True if the outlet has no more to do with the connection.
+        """
         began = self.clock() if self.access is not None else 0.0
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
@@ -71,10 +79,16 @@ class Site:
                 self._believe(self.trusted, request.forwarded, environ)
             except PeerError as error:
                 return outlet.finish(self.refuse(error, peer, request.method), False)
-        exchange = Exchange(request, outlet)
-        over = exchange.run(self.application, environ)
+        outlet.response = response = Response(request, outlet, self.dispatcher)
+        environ["hendrix.after_response"] = response.after
+        current.set(response)
+        over = response.run(self.application, environ)
         if self.access is not None:
-            self.access(request, environ["REMOTE_ADDR"], exchange.code, exchange.sent, self.clock() - began)
+            self.access(request, environ["REMOTE_ADDR"], response.code, response.sent, self.clock() - began)
+        response.closed = not response.after
+        if response.after:  # look again: another thread may have queued a task meanwhile
+            worker.dispatch()
+            response.ended()
         return over
 
     def _believe(self, trusted: TrustedProxies, forwarded: dict[str, str], environ: Environ) -> None:

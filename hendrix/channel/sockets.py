@@ -5,6 +5,7 @@ A client that connects in between waits in the kernel's queue, not before a clos
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -182,9 +183,11 @@ def _name(one: str | IStreamServerEndpoint) -> str:
 
 
 def _explain(name: str, error: BaseException | None) -> ConfigurationError:
-    if isinstance(error, CannotListenError):
-        reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
-        hint = {13: "use a port above 1023, or start as root with --uid", 98: "stop what listens there, or choose another port"}
-        code = getattr(error.socketError, "errno", 0)
-        return ConfigurationError(f"--listen={name}: {reason}; {hint.get(code, 'choose another address')}")
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    if isinstance(cause, OSError):
+        hint = {
+            errno.EACCES: "use a port above 1023 or a directory of your own, or start as root with --uid",
+            errno.EADDRINUSE: "stop what listens there, or choose another port",
+        }
+        return ConfigurationError(f"--listen={name}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
     return ConfigurationError(f"--listen={name}: {error}")

@@ -23,6 +23,7 @@ from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
+from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.forwarded import TrustedProxies
@@ -53,6 +54,7 @@ class Web(Service):
         reactor: Any,
         sockets: Sockets,
         crew: CrewService,
+        crosstown: CrosstownService,
         load: Callable[[], tuple[Application, str]],
         app_name: str,
         *,
@@ -63,7 +65,7 @@ class Web(Service):
         port_file: str | None,
         access: Access | None = None,
     ) -> None:
-        self._reactor, self._sockets, self._crew, self._load = reactor, sockets, crew, load
+        self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
         self._app_name = app_name
         self._limits, self._server_header, self._grace, self._port_file, self._access = limits, server_header, grace, port_file, access
         self._trusted = TrustedProxies(trusted) if trusted else None
@@ -88,9 +90,10 @@ class Web(Service):
     def startService(self) -> None:
         super().startService()
         application, self._app_name = self._load()
-        stamp = Stamp(self._server_header)
+        stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
+        assert dispatcher is not None
         for listener in self._sockets.listeners:
-            site = Site(application, self._base(listener), self._limits, stamp, self._trusted, self._access)
+            site = Site(application, self._base(listener), self._limits, stamp, dispatcher, self._trusted, self._access)
             self._serve(listener, site)
         shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)
         self._sweep.start(min(SWEEP, shortest / 4), now=False)
@@ -119,7 +122,7 @@ class Web(Service):
             return
 
         def build(address: object) -> ReactorConnection:
-            return ReactorConnection(site, crew, self._mailbox, self._slow)
+            return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
 
         listener.reception.build = build
         if hasattr(listener.port, "startReading"):
@@ -201,7 +204,7 @@ class Web(Service):
 
     def _cut(self) -> None:
         for connection in self.connections:
-            request = connection.request
-            if request is not None:
-                log.warn("cut after {grace:g} s: {method} {target}", grace=self._grace, method=request.method, target=request.target)
+            response = connection.response
+            if response is not None:
+                log.warn("cut after {grace:g} s: {request}", grace=self._grace, request=response.title)
             connection.cut()

@@ -145,8 +145,7 @@ def combined_line(record: Record) -> str:
 
 def json_line(record: Record) -> str:
     """An object with the fields of `Record`, on one line."""
-    # json.dumps escapes all but DEL, which a terminal may take for a command.
-    return json.dumps(record._asdict(), separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"
+    return json.dumps(record._asdict(), separators=(",", ":")) + "\n"
 
 
 def _escape(text: str) -> str:

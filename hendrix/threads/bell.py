@@ -11,7 +11,7 @@ class Bell:
     def __init__(self) -> None:
         self._rung = threading.Semaphore(0)
 
-    def poll(self, seconds: float) -> None:
+    def poll(self, seconds: float, most: int) -> None:
         """Wait for `wake`, for so many seconds at most, for ever if negative."""
         self._rung.acquire(timeout=None if seconds < 0 else seconds)
 

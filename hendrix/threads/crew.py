@@ -34,6 +34,9 @@ HOLD = 0.001
 # Seconds after which a busy worker looks for new input, so that neither a long queue nor a stream of jobs keeps others from being read.
 LOOK = 0.005
 
+# Pieces of input that a worker takes at once when it runs alone. Few enough that the last of them has not waited long.
+BATCH = 64
+
 log = Logger(namespace="hendrix.threads")
 
 
@@ -165,16 +168,21 @@ class Crew:
             if worker.held and now - worker.since > HOLD:
                 worker.dispatch()
             if now - looked > LOOK:
-                self._source.poll(0)
+                self._source.poll(0, self._share)
                 looked = now
         worker.dispatch()
 
     def _sleep(self, worker: Worker) -> None:
         self._asleep.add(worker)
         try:
-            self._source.poll(0 if self._ready or self.quitting else -1)
+            self._source.poll(0 if self._ready or self.quitting else -1, self._share)
         finally:
             self._asleep.discard(worker)
+
+    @property
+    def _share(self) -> int:
+        """What a worker may take of the input: all it can serve back to back if it runs alone, one piece if others can take the next."""
+        return BATCH if self.running == self.least else 1
 
     def _leave(self) -> bool:
         with self._counting:

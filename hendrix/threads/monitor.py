@@ -24,8 +24,11 @@ QUIET = 25
 class Source(Protocol):
     """Where jobs come from besides `Crew.submit`. Any worker may poll, several at once."""
 
-    def poll(self, seconds: float) -> None:
-        """Wait for input for so many seconds at most, for ever if negative; submit the jobs that came of it."""
+    def poll(self, seconds: float, most: int) -> None:
+        """Wait for input for so many seconds at most, for ever if negative; enqueue the jobs that came of it.
+
+        :param most: pieces of input to take.
+        """
 
     def wake(self) -> None:
         """Make a `poll` that waits return. Any thread."""
@@ -69,7 +72,7 @@ class Monitor:
             before = self._clock()
             if self._stuck >= crew.size:
                 # Nobody is left to read: what comes in now must still find its place in the queue, or hear that it is full.
-                self._source.poll(STUCK)
+                self._source.poll(STUCK, crew.size)
                 crew.nudge()  # a worker may have come unstuck meanwhile, and fallen asleep
             else:
                 time.sleep(STUCK)

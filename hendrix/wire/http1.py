@@ -30,13 +30,16 @@ MAX_TARGET = 16384
 MAX_FIELDS = 128
 # Bytes of chunk framing with no content in between: one chunk line with its extensions (RFC 9112 section 7.1.1), or the trailers.
 MAX_FRAMING = 16384
+# The same for each byte of content: a chunk of one byte needs five, and may say something about it.
+FRAMING_RATIO = 64
 
 ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
-METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ ")
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+(?: |$)")
+UNSUPPORTED = frozenset(("CONNECT", "SOURCE"))
 OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
 
 # Names with a rule of their own; all others are only renamed.
-RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")) | FORWARDED
+RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_PROXY_CONNECTION", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")) | FORWARDED
 
 
 class Sink(Protocol):
@@ -69,6 +72,9 @@ class Request:
     forwarded: dict[str, str] | None = None
 
 
+NO_REQUEST = Request()
+
+
 class RequestParser:
     """Feed it what was read; take finished requests from ``requests``. Owned by one thread at a time.
 
@@ -97,9 +103,9 @@ class RequestParser:
         self.wants_continue = False
         self.finished = False
         self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
-        self._head_size = self._framing = self._repeated_fields = self._size = 0
-        self._progress = self._size_in_doubt = self._special = self._replay = False
-        self._url = b""
+        self._before = self._head_size = self._framing = self._repeated_fields = self._size = 0
+        self._after_cr = self._size_in_doubt = self._special = self._replay = False
+        self._url = self._line = self._half_line = b""
         self._sink: Sink | None = None
         self._error: PeerError | None = None
         self._data = b""
@@ -112,12 +118,12 @@ class RequestParser:
         if self.finished:
             return
         fresh = self.stage == IDLE
-        if fresh and data[0] <= 32:
-            data = self._skip_empty_lines(data)
+        if fresh and (data[0] <= 32 or self._half_line):
+            self._check_empty_lines(data)
         if b"  " in data and fresh:
             self._check_spaces(data)
         self._data = data
-        self._progress = False
+        self._before = len(self.requests)
         self._size_in_doubt = len(data) + self._head_size > self._max_head
         try:
             self._llhttp.feed_data(data)
@@ -128,17 +134,23 @@ class RequestParser:
                 raise self._refusal(error, fresh) from None
         self._data = b""
         if self.stage:
-            self._weigh(len(data), fresh)
+            self._line = b"" if self._url else self._line + data
+            self._weigh(len(data))
+        elif data[-1] == 13:
+            self._after_cr = True
 
-    def _weigh(self, size: int, fresh: bool) -> None:
+    def _weigh(self, size: int) -> None:
         """Limit what does not come to an end."""
         if self.stage == HEAD:
-            self._head_size += size if fresh or self._head_size else 1
+            if len(self.requests) == self._before:
+                self._head_size += size
+            else:
+                self._head_size = 1  # it began somewhere in this read
             if self._head_size > self._max_head:
                 raise self._head_too_large()
         elif self.stage == CONTENT:
-            self._framing = 0 if self._progress else self._framing + size
-            if self._framing > MAX_FRAMING:
+            self._framing += size
+            if self._framing - self._size > MAX_FRAMING + FRAMING_RATIO * self._size:
                 raise self._refuse(400, "the framing of the chunks is too large")
 
     @property
@@ -179,16 +191,16 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         request, fields = self._request, self._fields
-        self._head_size = 0
         if self._size_in_doubt or len(fields) > MAX_FIELDS or self._repeated_fields:
             self._check_size()
+        self._head_size = 0
         request.fields = fields
         request.method = self._llhttp.get_method().decode("ascii")
         request.keep_alive = self._llhttp.should_keep_alive()
-        if not request.keep_alive or "HTTP_CONNECTION" in fields:
+        if not request.keep_alive or self._special or "HTTP_CONNECTION" in fields:
             self._check_version()  # only HTTP/1.1 keeps a connection alive without being asked to
         target = self._url.decode("ascii")
-        if target[0] != "/" or "#" in target or request.method == "SOURCE":
+        if target[0] != "/" or "#" in target or request.method in UNSUPPORTED:
             target = self._check_target(target)
         request.target = target
         host = fields.get("HTTP_HOST")
@@ -199,7 +211,7 @@ class RequestParser:
             self._begin_content()
 
     def on_body(self, data: bytes) -> None:
-        self._progress, self.wants_continue = True, False
+        self.wants_continue = False
         self._size += len(data)
         if self._size > self._max_body:
             raise self._refuse(413, f"the content is larger than {self._max_body} bytes")
@@ -220,6 +232,7 @@ class RequestParser:
             self.finished = True
         self.stage = IDLE
         self.requests.append(request)
+        self._request, self._fields = NO_REQUEST, self._base  # what the application keeps in its environ is not ours to keep
 
     # The rules.
 
@@ -244,6 +257,8 @@ class RequestParser:
             return
         else:
             self._special = True
+            if key in self._fields:
+                return self._repeat(key, value)
         self._fields[key] = value.rstrip(b" \t").decode("latin-1")
 
     def _repeat(self, key: str, value: bytes) -> None:
@@ -252,16 +267,18 @@ class RequestParser:
             raise self._refuse(400, "there is more than one Host field")
         self._repeated_fields += 1
         if self._repeated_fields > MAX_FIELDS:
-            self._check_size()
+            raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
         self._fields[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.rstrip(b" \t").decode("latin-1")
 
     def _check_size(self) -> None:
         if len(self._fields) + self._repeated_fields > self._max_fields:
             raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
-        fields = [(name, value) for name, value in self._fields.items() if name not in self._base]
-        if len(self._url) + sum(len(name) + len(value) for name, value in fields) > self._max_head:
-            raise self._head_too_large()
         self._repeated_fields = 0
+        size = sum(len(name) + len(value) for name, value in self._fields.items() if name not in self._base)
+        if self._size_in_doubt and len(self.requests) == self._before:
+            size = max(size, self._head_size + self._data.find(b"\r\n\r\n"))  # with the white space that llhttp leaves out
+        if len(self._url) + size > self._max_head:
+            raise self._head_too_large()
 
     def _head_too_large(self) -> PeerError:
         if not self._url or (len(self._url) > self._max_head // 2 and not self._fields):
@@ -276,7 +293,10 @@ class RequestParser:
             raise self._refuse(400, "the protocol is not HTTP")
         if version != "1.0":
             raise self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
-        self._request.http10 = True
+        request = self._request
+        request.http10 = True
+        options = [option.strip(" \t").lower() for option in self._fields.get("HTTP_CONNECTION", "").split(",")]
+        request.keep_alive = "keep-alive" in options and "close" not in options
         if "HTTP_TRANSFER_ENCODING" in self._fields:
             raise self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 section 6.1
 
@@ -285,9 +305,9 @@ class RequestParser:
         request = self._request
         if "#" in target:
             raise self._refuse(400, "the request target has a fragment")
+        if request.method in UNSUPPORTED:
+            raise self._refuse(501, f"{request.method} is not supported")
         if target[:1] != "/":
-            if request.method in ("CONNECT", "SOURCE"):
-                raise self._refuse(501, f"{request.method} is not supported")
             if target != "*":
                 match = ABSOLUTE.fullmatch(target)
                 if match is None or not match[1]:
@@ -300,8 +320,6 @@ class RequestParser:
                     target = "*"
             elif request.method != "OPTIONS":
                 raise self._refuse(400, "the target * is for OPTIONS")
-        elif request.method == "SOURCE":
-            raise self._refuse(501, "SOURCE is not supported")
         return target
 
     def _check_host(self, host: str | None) -> None:
@@ -334,13 +352,17 @@ class RequestParser:
         if size is None:
             self._fields = {}  # from here on fields are trailers: RFC 9110 section 6.5 forbids merging them, and WSGI has no place for them
 
-    def _skip_empty_lines(self, data: bytes) -> bytes:
+    def _check_empty_lines(self, data: bytes) -> None:
         """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
         rest = data.lstrip(b"\r\n")
         lines = data[: len(data) - len(rest)]
-        if lines.replace(b"\r\n", b"") not in ((b"",) if rest else (b"", b"\r")):
+        if self._after_cr and not self._half_line:
+            lines = lines.removeprefix(b"\n")  # of a CRLF that came in two reads, the first of which ended a request
+        self._after_cr = False
+        lines = (self._half_line + lines).replace(b"\r\n", b"")
+        if lines and (rest or lines != b"\r"):
             raise self._refuse(400, "there is a bare CR or LF before the request")
-        return data
+        self._half_line = lines
 
     def _check_spaces(self, data: bytes) -> None:
         """RFC 9112 section 3: one space between the parts of the request line; llhttp takes more."""
@@ -360,7 +382,7 @@ class RequestParser:
 
     def _unknown_coding(self, coding: str) -> PeerError:
         """RFC 9112 section 6.3: without a final ``chunked`` there is no telling where the content ends; section 6.1 for the others."""
-        if coding.lower().rpartition(",")[2].strip() == "chunked":
+        if coding.lower().rpartition(",")[2].strip(" \t") == "chunked":
             return self._refuse(501, "the only transfer coding known is chunked")
         return self._refuse(400, "the last transfer coding is not chunked")
 
@@ -377,11 +399,12 @@ class RequestParser:
     def _end_trailers(self, sink: Sink) -> None:
         forbidden = FORBIDDEN_TRAILERS.intersection(self._fields)
         count, self._repeated_fields = len(self._fields) + self._repeated_fields, 0
-        if forbidden or count > MAX_FIELDS:
+        size = sum(len(name) + len(value) for name, value in self._fields.items())
+        if forbidden or count > MAX_FIELDS or size > MAX_FRAMING:
             sink.close()
             if forbidden:
                 raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer")
-            raise self._refuse(431, "there are too many trailers")
+            raise self._refuse(431, "the trailers are too many or too large")
 
     def _refuse(self, status: int, reason: str) -> PeerError:
         """What a rule does not accept. Kept, because what a callback raises does not come through llhttp as it was."""
@@ -395,7 +418,8 @@ class RequestParser:
         if isinstance(error, httptools.HttpParserCallbackError):
             raise error
         if isinstance(error, httptools.HttpParserInvalidMethodError):
-            unknown = fresh and not self.requests and METHOD.match(self._data.lstrip(b"\r\n"))
+            first = not self.requests and (fresh or not self._url)
+            unknown = first and METHOD.match((self._line + self._data).lstrip(b"\r\n"))
             if unknown:
                 return PeerError(501, "the method is not known")
             return PeerError(400, "the request line does not start with a method")

@@ -18,8 +18,9 @@ STATUS = re.compile(r"[2-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 TABLE_SIZE = 2000
-# Heads that are remembered; of some hundred bytes each.
+# Heads that are remembered, and the bytes of one: most have some hundred, and those with a large cookie are not seen twice.
 HEADS = 1000
+LARGEST = 4096
 
 Fields = Sequence[tuple[str, str]]
 
@@ -93,18 +94,22 @@ class Head:
     __slots__ = ("bare", "chunked", "code", "dated", "keep_alive", "length", "served", "start")
 
     def __init__(self, status: str, fields: Fields, size: int | None, http10: bool, keep_alive: bool, bare: bool) -> None:
-        if type(status) is not str or not STATUS.fullmatch(status):
-            raise AppError(f"the status must be a str of three digits, 200 to 999, and a reason, not {status!r} (PEP 3333)")
+        if type(status) is not str:
+            status = _text("the status", status)
+        if not STATUS.fullmatch(status):
+            raise AppError(f"the status must be three digits, 200 to 999, a space and a reason, not {status!r} (PEP 3333)")
         self.code = status[:3]
         self.length: int | None = None
         self.keep_alive, self.bare = keep_alive, bare
         self.chunked = self.dated = self.served = False
         lines = [f"HTTP/1.1 {status}\r\n" if len(status) > 3 else f"HTTP/1.1 {status} \r\n"]
         for name, value in fields:
+            if type(name) is not str or type(value) is not str:
+                name, value = _text("the name of a field", name), _text(f"the field {name}", value)
             kind = _kinds.get(name)
             if kind is None:
                 kind = _kind(name)
-            if type(value) is not str or not value.isprintable():
+            if not (value.isascii() and value.isprintable()):
                 _check_value(name, value)
             if not kind or self._own(kind, value):
                 lines.append(f"{name}: {value}\r\n")
@@ -151,16 +156,18 @@ class Head:
 
 def compose(status: str, fields: Fields, size: int | None, http10: bool, keep_alive: bool, bare: bool) -> Head:
     """The `Head` of these; what has been checked and put together once is not again, since most sites repeat themselves."""
+    fields = tuple(fields)
+    key = (status, fields, size, http10, keep_alive, bare)
     try:
-        key = (status, tuple(fields), size, http10, keep_alive, bare)
         head = _heads.get(key)
     except TypeError:  # fields in lists: not what PEP 3333 asks for, but harmless
         return Head(status, fields, size, http10, keep_alive, bare)
     if head is None:
         head = Head(status, fields, size, http10, keep_alive, bare)
-        if len(_heads) >= HEADS:
-            _heads.clear()
-        _heads[key] = head
+        if len(head.start) <= LARGEST:
+            if len(_heads) >= HEADS:
+                _heads.clear()
+            _heads[key] = head
     return head
 
 
@@ -183,9 +190,16 @@ def plain(status: str, text: str, stamp: Stamp, fields: tuple[tuple[str, str], .
     return head if bare else head + content
 
 
+def _text(what: str, text: object) -> str:
+    """The characters of a kind of str, such as one that a template engine marks as safe: those checked must be those sent."""
+    if not isinstance(text, str):
+        raise AppError(f"{what} must be a str, not {text!r} (PEP 3333)")
+    return str.__str__(text)
+
+
 def _kind(name: str) -> int:
-    if type(name) is not str or not TOKEN.fullmatch(name):
-        raise AppError(f"the name of a field must be a str that is a token, not {name!r} (RFC 9110 section 5.1)")
+    if not TOKEN.fullmatch(name):
+        raise AppError(f"the name of a field must be a token, not {name!r} (RFC 9110 section 5.1)")
     kind = KINDS.get(name.lower(), PLAIN)
     if len(_kinds) < TABLE_SIZE:
         _kinds[name] = kind
@@ -193,11 +207,11 @@ def _kind(name: str) -> int:
 
 
 def _check_value(name: str, value: str) -> None:
-    if type(value) is not str or not VALUE.fullmatch(value):
-        raise AppError(f"the field {name} must be a str of ISO 8859-1 without control characters, not {value!r} (RFC 9110 section 5.5)")
+    if not VALUE.fullmatch(value):
+        raise AppError(f"the field {name} must be ISO 8859-1 without control characters, not {value!r} (RFC 9110 section 5.5)")
 
 
 def _length(value: str, before: int | None) -> int:
-    if not (value.isascii() and value.isdigit()) or before not in (None, int(value)):
+    if not (value.isascii() and value.isdigit()) or len(value) > 18 or before not in (None, int(value)):
         raise AppError(f"Content-Length must be one number of bytes, not {value!r} (RFC 9110 section 8.6)")
     return int(value)

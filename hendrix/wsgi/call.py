@@ -34,10 +34,12 @@ class Outlet(Protocol):
 
     :ivar stamp: makes Date and Server.
     :ivar draining: the connection will not live on after this response.
+    :ivar response: the one that goes there now.
     """
 
     stamp: Stamp
     draining: bool
+    response: Any
 
     def stream(self, data: bytes, /) -> None:
         """More content: send it now. May wait while the client does not read. Raises `Disconnected` when there is nobody to send to."""

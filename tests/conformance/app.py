@@ -85,6 +85,11 @@ def status(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
     return [b"must not be sent", b"", b"HTTP/1.1 200 OK\r\n"]
 
 
+def no_content(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("204 No Content", [])
+    return []
+
+
 def own(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Fields that the server would add."""
     return _reply(start_response, "200 OK", b"", ("Date", formatdate(usegmt=True)), ("Server", "mine"))
@@ -119,7 +124,7 @@ def how_many(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 VIEWS: dict[str, View] = {
     "/reached": how_many,
     **{f"/{view.__name__}": view for view in (hold, length, single, stream, written, large, nothing, headless, status)},
-    **{f"/{view.__name__}": view for view in (own, split, fail, ignore, size)},
+    **{f"/{view.__name__}": view for view in (no_content, own, split, fail, ignore, size)},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,36 +11,47 @@ import pytest
 
 from harness import Site
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from subject import MAX_BODY, MAX_HEAD, Hold, Server  # noqa: E402
+from subject import HERE, MAX_BODY, MAX_HEAD, Hold, Server
+
+LANES = {
+    "fast lane": ("", b"", b""),
+    "reactor lane": ("haproxy:", b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 80\r\n", b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n"),
+}
+"""Two kinds of transport, which the server reads and writes in two ways: plain sockets, and those that Twisted wraps."""
 
 
-def _site(directory: Path, *arguments: str) -> Site:
-    return Site("app:app", *arguments, cwd=HERE, listen=["tcp:0:interface=127.0.0.1", f"unix:{directory / 'http'}"])
+@pytest.fixture(scope="session", params=LANES)
+def lane(request: pytest.FixtureRequest) -> str:
+    """Which of the two ways the server under test takes."""
+    return str(request.param)
+
+
+def _serve(lane: str, *arguments: str) -> Iterator[Server]:
+    wrapper, tcp_preface, unix_preface = LANES[lane]
+    with tempfile.TemporaryDirectory() as directory:
+        listen = [f"{wrapper}tcp:0:interface=127.0.0.1", f"{wrapper}unix:{directory}/http"]
+        with Site("app:app", *arguments, cwd=HERE, listen=listen) as site:
+            yield Server(site, tcp_preface, unix_preface)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(lane: str) -> Iterator[Server]:
     """The server that most tests talk to: no timeout of its own strikes within a test."""
-    with _site(tmp_path_factory.mktemp("s"), "--threads=4", f"--max-body={MAX_BODY}", f"--max-head={MAX_HEAD}") as site:
-        yield Server(site)
+    yield from _serve(lane, "--threads=4", f"--max-body={MAX_BODY}", f"--max-head={MAX_HEAD}")
 
 
 @pytest.fixture(scope="session")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def hurried(lane: str) -> Iterator[Server]:
     """A server with short timeouts (seconds), one thread, and room for 4 waiting requests."""
-    settings = ("--threads=1", "--backlog=4", "--header-timeout=1", "--body-timeout=1.5", "--keepalive=1")
-    with _site(tmp_path_factory.mktemp("h"), *settings) as site:
-        yield Server(site)
+    yield from _serve(lane, "--threads=1", "--backlog=4", "--header-timeout=0.6", "--body-timeout=0.8", "--keepalive=0.6")
 
 
 @pytest.fixture(scope="session")
-def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def behind_proxy(lane: str) -> Iterator[Server]:
     """A server that trusts 127.0.0.1 to be a proxy, as well as 10.0.0.0/8; but not the peers of its unix socket."""
-    with _site(tmp_path_factory.mktemp("p"), "--trusted-proxy=127.0.0.1", "--trusted-proxy=10.0.0.0/8") as site:
-        yield Server(site)
+    yield from _serve(lane, "--trusted-proxy=127.0.0.1", "--trusted-proxy=10.0.0.0/8")
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import json
 import re
 import select
 import socket
+import ssl
 import termios
 import time
 from collections.abc import Iterable
@@ -36,7 +38,11 @@ class Malformed(AssertionError):
     """The server sent what no HTTP/1.1 server may send, or nothing at all."""
 
 
-@dataclass(frozen=True)
+class Reset(Malformed):
+    """The server did not end the connection in good order."""
+
+
+@dataclass(frozen=True, repr=False)
 class Response:
     """One response. ``chunked`` and ``until_close`` tell how its body was framed."""
 
@@ -46,6 +52,9 @@ class Response:
     body: bytes = b""
     chunked: bool = False
     until_close: bool = False
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {self.reason} {dict(self.fields)} {self.body[:200]!r}>"
 
     def all(self, name: str) -> list[str]:
         """The values of all field lines of that name, in order."""
@@ -109,11 +118,15 @@ class Wire:
         self.socket.sendall(data)
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Send piece by piece, each when the server has read those before: it really sees them apart. Unix sockets only."""
+        """Send piece by piece, each when the server has read those before: it really sees them apart. Unix sockets only.
+
+        What is left when the server closes is not sent; its answers tell whether it may.
+        """
         assert self.socket.family == socket.AF_UNIX
-        for piece in pieces:
-            self._wait_until_read()
-            self.send(piece)
+        with contextlib.suppress(BrokenPipeError):
+            for piece in pieces:
+                self._wait_until_read()
+                self.send(piece)
 
     def _wait_until_read(self) -> None:
         """Return when the kernel holds none of our bytes any more (a unix socket counts them until the peer has read them)."""
@@ -152,10 +165,17 @@ class Wire:
         return response
 
     def all(self) -> list[Response]:
-        """Read responses (to requests that are not HEAD) until the server ends the connection."""
-        responses = []
-        while self._buffer or self._receive():
-            responses.append(self.response())
+        """Read responses (to requests that are not HEAD) until the server ends the connection.
+
+        A reset after an answer that says ``close`` is an end: we sent more when the server was gone.
+        """
+        responses: list[Response] = []
+        try:
+            while self._buffer or self._receive():
+                responses.append(self.response())
+        except Reset:
+            if not responses or "close" not in responses[-1].options():
+                raise
         return responses
 
     def rest(self) -> bytes:
@@ -168,8 +188,8 @@ class Wire:
 
     def ends(self) -> None:
         """The server sends nothing more and closes the connection in good order."""
-        rest = self.rest()
-        assert not rest, f"more was sent before the end: {rest[:200]!r}"
+        if self._buffer or self._receive():
+            raise Malformed(f"more was sent before the end: {bytes(self._buffer[:200])!r}")
 
     def silent(self, seconds: float = 0) -> bool:
         """Does nothing arrive for so long (beyond what was parsed)? True is an observation, not a proof."""
@@ -183,8 +203,8 @@ class Wire:
             data = self.socket.recv(65536)
         except TimeoutError:
             raise Malformed(f"the server hangs; so far: {bytes(self._buffer[:200])!r}") from None
-        except ConnectionError as error:
-            raise Malformed(f"the server reset the connection ({error}); so far: {bytes(self._buffer[:200])!r}") from None
+        except (ConnectionError, ssl.SSLError) as error:
+            raise Reset(f"the server reset the connection ({error}); so far: {bytes(self._buffer[:200])!r}") from None
         self._buffer += data
         self._ended = not data
         return bool(data)

@@ -66,4 +66,4 @@ def test_peers_on_the_unix_socket_are_not_trusted(behind_proxy: Server) -> None:
     with behind_proxy.connect_unix() as wire:
         wire.send(request("/", "X-Forwarded-For: 203.0.113.1", "X-Forwarded-Proto: https"))
         environ = wire.final().environ
-        assert (environ.get("REMOTE_ADDR", ""), environ["wsgi.url_scheme"]) == ("", "http")
+        assert (environ["REMOTE_ADDR"] in ("", "192.0.2.1"), environ["wsgi.url_scheme"]) == (True, "http")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 
 import pytest
-from rawhttp import chunked, request
+from rawhttp import PATIENCE, Wire, chunked, request
 from subject import MAX_BODY, Hold, Server
 
 
@@ -77,10 +78,11 @@ class TestServiceUnavailable:
             wires = [stack.enter_context(hurried.connect()) for _ in range(12)]
             for wire in wires:
                 wire.send(request("/waiting"))
-            refused = [wire for wire in wires if not wire.silent(0.5 if wire is wires[0] else 0)]
-            while len(refused) < len(wires) - 5:  # by and by, not all at once; PATIENCE ends it
-                more = [wire for wire in wires if wire not in refused and not wire.silent(0.05)]
-                refused += more
+            refused: list[Wire] = []
+            deadline = time.monotonic() + PATIENCE
+            while len(refused) < len(wires) - 4 and time.monotonic() < deadline:
+                refused = [wire for wire in wires if not wire.silent()]
+            assert len(refused) == len(wires) - 4
             for wire in refused:
                 response = wire.final()
                 assert response.status == 503

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rawhttp import chunked, request
-from subject import Server
+from subject import MAX_BODY, Server
 
 SAMPLES = {
     "GET": (request("/a?b=c", "X-Name: value"), b""),
@@ -63,6 +63,17 @@ class TestParsing:
         assert server.serves(request(method="POST", body=b"hello") + b"\r\n").received == b"hello"
 
     @pytest.mark.parametrize(
+        "before", [[b"\r", b"\n" + request()], [b"\r\n", request()], [request() + b"\r", b"\n"], [request(), b"\r", b"\n", request()]]
+    )
+    def test_empty_line_in_pieces(self, server: Server, before: list[bytes]) -> None:
+        """SHOULD ignore it however it arrives."""
+        with server.connect_unix() as wire:
+            wire.send_pieces([*before, request("/next")])
+            answers = [wire.final() for _ in range(b"".join(before).count(b"GET"))]
+            assert [answer.status for answer in answers] == [200] * len(answers)
+            assert wire.final().environ["PATH_INFO"] == "/next"
+
+    @pytest.mark.parametrize(
         "data",
         [
             b"GET / HTTP/1.1\nHost: a.example\r\n\r\n",
@@ -116,6 +127,38 @@ class TestParsing:
         """SHOULD respond with 400 to octets that do not match the grammar of a message (or 501: some begin like a method)."""
         server.refuses(data, 400, 501)
 
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (request(method="FOO"), 501),
+            (request("a.example:80", method="CONNECT"), 501),
+            (request(method="get"), 400),
+            (request(version="HTTP/2.0"), 505),
+            (request(version="HTTP/1.2"), 505),
+            (request(version="HTTP/1.x"), 400),
+            (request("/a#b"), 400),
+            (request(host=None), 400),
+            (request("/", "Expect: x", "Content-Length: 5", method="POST"), 417),
+            (request("/", "Transfer-Encoding: gzip, chunked", method="POST"), 501),
+            (request("/", "Transfer-Encoding: chunked, gzip", method="POST"), 400),
+            (request("/", "Content-Length: 5", "Transfer-Encoding: chunked", method="POST"), 400),
+            (request("/", f"Content-Length: {MAX_BODY + 1}", method="POST"), 413),
+            (request("/", "Transfer-Encoding: chunked", method="POST") + b"5\r\nhelloX", 400),
+            (request("/", "Transfer-Encoding: chunked", method="POST") + b"0\r\nHost: x\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a.example\r\nX-A : b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a.example\r\nX-A: b\n\r\n", 400),
+        ],
+    )
+    def test_errors_do_not_depend_on_the_pieces(self, server: Server, data: bytes, status: int) -> None:
+        """MUST parse a sequence of octets, however it arrives: the same fault is found octet by octet."""
+        server.refuses(data, status)
+        with server.connect_unix() as wire:
+            wire.send_pieces(data[at : at + 1] for at in range(len(data)))
+            response = wire.final()
+            assert response.status == status
+            assert "close" in response.options()
+            wire.ends()
+
 
 class TestVersion:
     """Section 2.3."""
@@ -130,13 +173,18 @@ class TestVersion:
         [
             *("http/1.1", "Http/1.1", "HTTP/1", "HTTP/1.", "HTTP/.1", "HTTP/11", "HTTP/1.1x", "HTTP/1.10", "HTTP/01.1"),
             *("HTTP/1,1", "HTTP /1.1", "HTTP/ 1.1", "HTTP/1 .1", "HTTP/-1.1", "HTTP/+1.1", "HTTP1.1", "HTTPS/1.1", "HTP/1.1"),
-            *("ICE/1.0", "RTSP/1.0", "1.1", "HTTP/x.y", "HTTP/1.1\x00", "HTTP/1.1 ", "HTTP/1.1\t", "HTTP/1.\u00b9"),
+            *("ICE/1.0", "1.1", "HTTP/x.y", "HTTP/1.1\x00", "HTTP/1.1 ", "HTTP/1.1\t", "HTTP/1.\u00b9"),
             "HTTP/1.1 HTTP/1.1",
         ],
     )
     def test_malformed(self, server: Server, version: str) -> None:
         """SHOULD respond with 400 to a version that is not ``HTTP/`` DIGIT ``.`` DIGIT; it is case-sensitive."""
         server.refuses(request(version=version), 400)
+
+    @pytest.mark.parametrize("version", ["ICE/1.0", "RTSP/1.0", "SIP/2.0"])
+    def test_other_protocols(self, server: Server, version: str) -> None:
+        """400, as they are no HTTP; or 505."""
+        server.refuses(request(version=version), 400, 505)
 
     @pytest.mark.parametrize("line", [b"GET /\r\n\r\n", b"GET /\r\n", b"GET\r\n\r\n", b"GET /HTTP/1.1\r\n\r\n", b"GET HTTP/1.1\r\n\r\n"])
     def test_simple_request_of_http_0_9(self, server: Server, line: bytes) -> None:

@@ -201,10 +201,15 @@ class TestAbsoluteForm:
 class TestAuthorityForm:
     """Section 3.2.3."""
 
-    @pytest.mark.parametrize("target", ["a.example:443", "a.example:", "[::1]:80", "a.example", "/", "*", "http://a.example/"])
+    @pytest.mark.parametrize("target", ["a.example:443", "[::1]:80", "127.0.0.1:22"])
     def test_connect(self, server: Server, target: str) -> None:
         """An origin server without CONNECT answers 501 (RFC 9110 section 9.3.6)."""
         server.refuses(request(target, method="CONNECT"), 501)
+
+    @pytest.mark.parametrize("target", ["a.example:", "a.example", "/", "*", "http://a.example/", "user@a.example:443"])
+    def test_connect_with_other_targets(self, server: Server, target: str) -> None:
+        """501 for the method, or 400 for the target."""
+        server.refuses(request(target, method="CONNECT"), 400, 501)
 
     @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
     @pytest.mark.parametrize("target", ["a.example:443", "a.example", "[::1]:80", "127.0.0.1:80", ":80"])

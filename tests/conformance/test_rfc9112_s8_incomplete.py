@@ -33,6 +33,7 @@ def test_client_ends_in_the_middle(server: Server, part: bytes) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_client_ends_in_the_middle_of_the_second(server: Server, part: bytes) -> None:
     """The whole request before it is answered."""
+    server.must_hear_half_closed_clients()
     with server.connect() as wire:
         wire.send(request("/first") + part)
         wire.half_close()

@@ -247,11 +247,11 @@ class TestTimeouts:
     def test_of_the_body_is_for_the_next_byte(self, hurried: Server) -> None:
         """A slow upload that goes on is waited for."""
         with hurried.connect() as wire:
-            wire.send(request("/", "Content-Length: 10", method="POST"))
-            for _ in range(10):
+            wire.send(request("/", "Content-Length: 6", method="POST"))
+            for _ in range(6):
                 assert wire.silent(0.2)
                 wire.send(b"x")
-            assert wire.final().received == b"x" * 10
+            assert wire.final().received == b"x" * 6
 
     def test_of_a_new_connection(self, hurried: Server) -> None:
         """Nothing was asked, so nothing is answered."""
@@ -283,7 +283,7 @@ class TestTimeouts:
         with hurried.connect() as wire:
             wire.send(request(hold.target))
             hold.entered()
-            assert wire.silent(2)
+            assert wire.silent(1.2)
             hold.release()
             assert wire.final().body == b"held"
 
@@ -308,6 +308,7 @@ class TestEnd:
 
     def test_half_closed_client_gets_its_answers(self, server: Server) -> None:
         """A client that ends its side of the connection still reads on the other."""
+        server.must_hear_half_closed_clients()
         with server.connect() as wire:
             wire.send(request("/a") + request("/b", method="POST", body=b"hello") + request("/large") + request("/c"))
             wire.half_close()
@@ -318,6 +319,7 @@ class TestEnd:
             wire.ends()
 
     def test_client_half_closes_while_the_application_works(self, server: Server, hold: Hold) -> None:
+        server.must_hear_half_closed_clients()
         with server.connect() as wire:
             wire.send(request(hold.target) + request("/next"))
             hold.entered()

@@ -114,8 +114,8 @@ class TestFile:
         log = AccessLog(str(path))
         log.close()
         log.append(RECORD)
-        log.flush()
         assert log.dropped == 1
+        log.flush()
         assert path.read_text() == ""
 
     def test_reopen_after_rotation(self, path: Path) -> None:

@@ -295,12 +295,15 @@ class Site:
 
     def _ended(self) -> bool:
         if self.exit_code is None and self._front is not None:
-            if self.door != "daemon":
-                self.exit_code = self._front.poll()
-            elif self.pid:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                self.exit_code = os.waitstatus_to_exitcode(status) if pid else None
+            self.exit_code = self._front.poll() if self.door != "daemon" else self._daemon_exit_code()
         return self.exit_code is not None or not self.pid
+
+    def _daemon_exit_code(self) -> int | None:
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG) if self.pid else (0, 0)
+        except ChildProcessError:
+            return None  # not ours yet: the process between the front and the daemon has still to end
+        return os.waitstatus_to_exitcode(status) if pid else None
 
     def _wait_until(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
         deadline = time.monotonic() + timeout

@@ -75,7 +75,13 @@ class TestXForwarded:
 
     @pytest.mark.parametrize(
         ("chain", "nearest"),
-        [("unknown", None), ("_gazonk", None), ("203.0.113.1, unknown, 10.0.0.1", "10.0.0.1"), ("_x, 10.0.0.2", "10.0.0.2")],
+        [
+            ("unknown", None),
+            ("Unknown", None),
+            ("_gazonk", None),
+            ("203.0.113.1, unknown, 10.0.0.1", "10.0.0.1"),
+            ("_x, 10.0.0.2", "10.0.0.2"),
+        ],
     )
     def test_hidden_node_ends_the_walk(self, chain: str, nearest: str | None) -> None:
         assert of(x_forwarded_for=chain, x_forwarded_proto="https") == Origin(nearest, "https", None, "443")

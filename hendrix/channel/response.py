@@ -1,0 +1,74 @@
+"""A response as the channel sees it: an exchange, and the moment at which it is out over the wire."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from twisted.logger import Logger
+
+from hendrix.crosstown.dispatcher import Dispatcher, Follow
+from hendrix.crosstown.task import Task
+from hendrix.wire.http1 import Request
+from hendrix.wsgi.call import Exchange, Outlet
+
+log = Logger(namespace="hendrix.crosstown")
+
+# Seconds after which a client that does not read holds up no task any longer.
+WIRE_TIMEOUT = 30.0
+
+
+class Response(Exchange):
+    """What tasks wait for. They may start when two things have happened, on whatever threads and in whatever order: the iterable is
+    closed (the serving thread says `ended`), and the last byte is out (whoever sent it says `went_out`). Each raises its flag first and
+    looks for the other's second; if both see both, the dispatcher lets only one of them follow.
+
+    :ivar after: the tasks; ``environ["hendrix.after_response"]``.
+    """
+
+    out = closed = gone = False
+    out_at = 0.0
+    _waiter: threading.Event | None = None
+
+    def __init__(self, request: Request, outlet: Outlet, dispatcher: Dispatcher) -> None:
+        super().__init__(request, outlet)
+        self.after: list[Any] = []
+        self._dispatcher = dispatcher
+
+    @property
+    def title(self) -> str:
+        return self._name()
+
+    def follow_with(self, task: Task) -> None:
+        """The task is to run after this response (any thread)."""
+        self._dispatcher.queue(self, task)
+        # Append first, look second; the others raise their flags first and look second. So nobody's task is left behind.
+        if self.closed and self.out:
+            self._dispatcher.follow(self)
+
+    def went_out(self, gone: bool = False) -> None:
+        """The last byte has left for the kernel, or nobody waits for it any longer (the thread that owns the connection)."""
+        self.gone = gone
+        if self.after:
+            self.out_at = time.monotonic()
+            if gone:
+                log.info("the client of {request} left before it had the whole response", request=self.title)
+        self.out = True
+        if self._waiter is not None:
+            self._waiter.set()
+        elif self.after and self.closed:
+            self._dispatcher.crew.submit(Follow(self._dispatcher, self))
+
+    def ended(self) -> None:
+        """The application has no more to do with it, and there are tasks (the serving thread). Runs those that want this thread."""
+        if not self.out and any(isinstance(task, Task) and task.same_thread for task in self.after):
+            waiter = self._waiter = threading.Event()
+            # Raise the waiter first, look for the flag second.
+            if not self.out and not waiter.wait(WIRE_TIMEOUT):
+                log.warn("{request}: the client has not read for {seconds:g} s; its tasks start", request=self.title, seconds=WIRE_TIMEOUT)
+            self.out = True
+        self.closed = True
+        if self.out:
+            self.out_at = self.out_at or time.monotonic()
+            self._dispatcher.follow(self)

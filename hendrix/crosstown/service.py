@@ -1,0 +1,87 @@
+"""The crosstown node of the tree: one dispatcher for the process, and at its end a drain of its own."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from hendrix.crosstown import traffic
+from hendrix.crosstown.dispatcher import Crew, Dispatcher
+
+log = Logger(namespace="hendrix.crosstown")
+
+# Seconds between two looks for tasks that run longer than they should.
+SWEEP = 1.0
+# Seconds between two looks whether the tasks have ended, when the process is about to.
+DRAIN_STEP = 0.02
+
+
+class CrosstownService(Service):
+    """Runs the tasks of all responses of this process.
+
+    :param crew: gives the crew, once this has started.
+    :param threads: tasks that run on it at a time.
+    :param grace: seconds that tasks have to end when it is stopped; those not begun by then are logged by name.
+    """
+
+    name = "crosstown"
+
+    def __init__(self, reactor: Any, crew: Callable[[], Crew | None], threads: int, grace: float) -> None:
+        self._reactor, self._crew, self._threads, self._grace = reactor, crew, threads, grace
+        self.dispatcher: Dispatcher | None = None
+        self._sweep = LoopingCall(self._warn_of_slow_tasks)
+        self._sweep.clock = reactor
+
+    def describe(self) -> str:
+        d = self.dispatcher
+        if d is None:
+            return f"at most {self._threads} tasks at a time"
+        waiting = f"{d.waiting} waiting, " if d.waiting else ""
+        return f"{len(d.running)} running, {waiting}{d.done} done, {d.failed} failed, {d.stopped} no-go"
+
+    def startService(self) -> None:
+        super().startService()
+        crew = self._crew()
+        assert crew is not None
+        self.dispatcher = Dispatcher(crew, self._threads)
+        self.dispatcher.on_error = _report
+        self._sweep.start(SWEEP, now=False)
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when all tasks have ended, after ``grace`` seconds at the latest."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._drain())
+
+    async def _drain(self) -> None:
+        dispatcher = self.dispatcher
+        if dispatcher is not None:
+            deadline = self._reactor.seconds() + self._grace
+            if not dispatcher.idle:
+                log.info("waiting for crosstown tasks: {state}", state=self.describe())
+            while not dispatcher.idle and self._reactor.seconds() < deadline:
+                await deferLater(self._reactor, DRAIN_STEP)
+            for task in dispatcher.abandon():
+                log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
+            for task in list(dispatcher.running):
+                log.error("the task {name} of {origin} was cut: the process ends", name=task.name, origin=task.origin or "a response")
+        if self._sweep.running:
+            self._sweep.stop()
+
+    def _warn_of_slow_tasks(self) -> None:
+        assert self.dispatcher is not None
+        for task in self.dispatcher.overdue():
+            frame = sys._current_frames().get(task.thread)
+            stack = "".join(traceback.format_stack(frame)) if frame else ""
+            log.warn("the task {name} of {origin} is slow; it is here:\n{stack}", name=task.name, origin=task.origin, stack=stack)
+
+
+def _report(task: Any, error: BaseException) -> None:
+    if traffic.crosstown_traffic.on_error is not None:
+        traffic.crosstown_traffic.on_error(task, error)

@@ -1,0 +1,150 @@
+"""One task: a function that waits for its response, and the handle by which its author follows it."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hendrix.errors import LocalError
+
+# The states of a task, in the order in which it goes through them.
+WAITING, RUNNING, DONE, FAILED, CANCELLED, NO_GO = "waiting", "running", "done", "failed", "cancelled", "no-go"
+ENDED = frozenset((DONE, FAILED, CANCELLED, NO_GO))
+
+
+class TaskCancelled(LocalError):
+    """The task was cancelled before it started: it has no result."""
+
+
+class NoGo(LocalError):
+    """The status of the response stopped the task: it has no result."""
+
+
+class Task:
+    """A function to be called once, in the context of the code that decorated it. Any thread may ask; one thread runs it.
+
+    :ivar name: how logs and metrics call it.
+    :ivar same_thread: it runs on the thread that served the request.
+    :ivar serial: it runs when the serial task before it has ended.
+    :ivar no_go: status codes that stop it.
+    :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
+    :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
+    """
+
+    __slots__ = (
+        "_context", "_ended", "_error", "_followers", "_function", "_lock", "_value", "name", "no_go", "on_disconnect", "origin", "queued",
+        "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        function: Callable[[], Any],
+        name: str,
+        no_go: frozenset[int],
+        *,
+        same_thread: bool = False,
+        serial: bool = False,
+        on_disconnect: str = "run",
+        timeout_warning: float | None = None,
+    ) -> None:
+        self._function: Callable[[], Any] | None = function
+        self._context: contextvars.Context | None = contextvars.copy_context()
+        self._lock = threading.Lock()
+        self._ended: threading.Event | None = None
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._followers: list[Task] = []
+        self.name, self.no_go = name, no_go
+        self.same_thread, self.serial = same_thread, serial
+        self.on_disconnect, self.timeout_warning = on_disconnect, timeout_warning
+        self.state = WAITING
+        self.queued, self.started = time.monotonic(), 0.0
+        self.thread = 0
+        self.origin = ""
+
+    def __repr__(self) -> str:
+        return f"<crosstown task {self.name}: {self.state}>"
+
+    # The author's side.
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the end, for so many seconds at most; gives what the function returned or raises what it raised.
+
+        :raises TimeoutError: it has not ended yet.
+        :raises TaskCancelled, NoGo: it will never run.
+        """
+        if not self._end_event().wait(timeout):
+            raise TimeoutError(f"{self.name} has not ended after {timeout} s")
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def cancel(self) -> bool:
+        """Never start it. False if it has started already, or ended."""
+        return self._end(CANCELLED, TaskCancelled(f"{self.name} was cancelled"), expected=WAITING)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised, if it failed."""
+        return self._error if self.state == FAILED else None
+
+    # The dispatcher's side.
+
+    def begin(self) -> bool:
+        """Mark it as running on this thread. False if it was cancelled meanwhile."""
+        with self._lock:
+            if self.state != WAITING:
+                return False
+            self.state = RUNNING
+        self.started, self.thread = time.monotonic(), threading.get_ident()
+        return True
+
+    def call(self) -> None:
+        """Call the function; keeps what it returns or raises. After `begin`."""
+        context, function = self._context, self._function
+        assert context is not None and function is not None
+        try:
+            self._value = context.run(function)
+        except BaseException as error:
+            self._end(FAILED, error)
+        else:
+            self._end(DONE)
+
+    def stop(self, code: int) -> bool:
+        """The status of the response does not let it run."""
+        return self._end(NO_GO, NoGo(f"{self.name} was stopped by the status {code}"), expected=WAITING)
+
+    def before(self, other: Task) -> bool:
+        """Have the other one start when this has ended. False if it has ended already."""
+        with self._lock:
+            if self.state in ENDED:
+                return False
+            self._followers.append(other)
+        return True
+
+    def followers(self) -> list[Task]:
+        """Those that wait for its end, now that it has come."""
+        with self._lock:
+            followers, self._followers = self._followers, []
+        return followers
+
+    def _end(self, state: str, error: BaseException | None = None, *, expected: str = RUNNING) -> bool:
+        with self._lock:
+            if self.state != expected:
+                return False
+            self._error, self.state = error, state
+            self._function = self._context = None  # what it closes over is no longer needed
+            if self._ended is not None:
+                self._ended.set()
+        return True
+
+    def _end_event(self) -> threading.Event:
+        with self._lock:
+            if self._ended is None:
+                self._ended = threading.Event()
+                if self.state in ENDED:
+                    self._ended.set()
+            return self._ended

@@ -1,0 +1,143 @@
+"""``@crosstown_traffic``: the decorator, and where it finds the response that its task follows.
+
+The response is found by a context variable, so that work in a thread or executor that copied the context belongs to the right response,
+and nothing leaks into the next request of a thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Protocol, overload
+
+from hendrix.crosstown.dispatcher import Dispatcher, Response
+from hendrix.crosstown.gate import DEFAULT, Code, parse
+from hendrix.crosstown.task import Task
+from hendrix.errors import LocalError
+
+Function = Callable[..., Any]
+
+
+class NoResponse(LocalError):
+    """There is no response here that the task could follow, and ``fail_without_response`` was asked for."""
+
+
+class Following(Response, Protocol):
+    """A response that tasks can be queued behind."""
+
+    def follow_with(self, task: Task) -> None:
+        """The task is to run after it."""
+
+
+#: The response that is being made here, None outside of any.
+current: ContextVar[Following | None] = ContextVar("hendrix_response", default=None)
+
+
+class CrosstownTraffic:
+    """Run a function when the response has gone out over the wire.
+
+    ::
+
+        @crosstown_traffic()
+        def call_phones(): ...
+
+    With or without parentheses, on functions, methods, partials and lambdas; the name then stands for the task's handle, a `Task`.
+
+    :param same_thread: on the thread that served the request, after the response; one such task after another.
+    :param serial: on the crew, but not before the serial task before it has ended.
+    :param no_go_status_codes: codes that stop it, as ``[404, "5xx", "400-405"]``; default 4xx and 5xx; ``[]`` for none.
+    :param fail_without_response: where there is no response, raise `NoResponse`. Otherwise the function runs at once:
+    :param block_without_response: True: here, before the decorator returns. False: on a thread of its own.
+    :param on_disconnect: "run" or "skip": what to do if the client left before it had the last byte.
+    :param name: how logs and metrics call it; default is the function's qualified name.
+    :param timeout_warning: seconds after which a running task is logged with its stack.
+    :raises ValueError: at decoration, for codes that are none.
+
+    :ivar on_error: called with the task and what it raised, on its thread.
+    """
+
+    on_error: Callable[[Task, BaseException], None] | None = None
+
+    @overload
+    def __call__(self, function: Function) -> Task: ...
+    @overload
+    def __call__(self, function: None = None, **options: Any) -> Callable[[Function], Task]: ...
+    def __call__(self, function: Function | None = None, **options: Any) -> Task | Callable[[Function], Task]:
+        if function is not None:
+            return self._queue(function, **options)
+        _check(**options)
+        return partial(self._queue, **options)
+
+    def run(self, function: Function, /, *args: Any, **kwargs: Any) -> Task:
+        """The same as a call: ``crosstown_traffic.run(send_mail, "subject", to=user)``."""
+        return self._queue(partial(function, *args, **kwargs), name=name_of(function))
+
+    def _queue(
+        self,
+        function: Function,
+        *,
+        same_thread: bool = False,
+        serial: bool = False,
+        no_go_status_codes: Iterable[Code] | Code | None = None,
+        fail_without_response: bool = False,
+        block_without_response: bool = True,
+        on_disconnect: str = "run",
+        name: str | None = None,
+        timeout_warning: float | None = None,
+    ) -> Task:
+        task = Task(
+            function,
+            name or name_of(function),
+            parse(DEFAULT if no_go_status_codes is None else no_go_status_codes),
+            same_thread=same_thread,
+            serial=serial,
+            on_disconnect=on_disconnect,
+            timeout_warning=timeout_warning,
+        )
+        response = current.get()
+        if response is not None:
+            response.follow_with(task)
+        elif fail_without_response:
+            raise NoResponse(f"{task.name}: there is no response here that it could follow")
+        elif block_without_response:
+            alone.run(task)
+        else:
+            threading.Thread(target=alone.run, args=(task,), name=task.name).start()
+        return task
+
+
+def name_of(function: Any) -> str:
+    """The qualified name of a function, of what a partial calls, or of a callable's class."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def _check(
+    no_go_status_codes: Iterable[Code] | Code | None = None,
+    on_disconnect: str = "run",
+    same_thread: bool = False,
+    serial: bool = False,
+    fail_without_response: bool = False,
+    block_without_response: bool = True,
+    name: str | None = None,
+    timeout_warning: float | None = None,
+) -> None:
+    """Nonsense in the parentheses is found at decoration, not when the response is out."""
+    parse(DEFAULT if no_go_status_codes is None else no_go_status_codes)
+    if on_disconnect not in ("run", "skip"):
+        raise ValueError(f'on_disconnect is "run" or "skip", not {on_disconnect!r}')
+    if same_thread and serial:
+        raise ValueError("same_thread tasks run one after another already: leave out serial")
+
+
+class _NoCrew:
+    def submit(self, job: Any) -> None:
+        raise AssertionError("tasks without a response run where they are")
+
+
+#: Runs the tasks that follow no response.
+alone = Dispatcher(_NoCrew(), 0)
+crosstown_traffic = CrosstownTraffic()

@@ -1,0 +1,131 @@
+"""What the pages state about the code is what the code states about itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pages import ARCHITECTURE, OURS, ROOT, Page, page
+
+from hendrix import cli, deploy
+from hendrix.options import TABLE, flag
+from hendrix.wire.fields import FORWARDED
+
+PACKAGE = ROOT / "hendrix"
+
+
+def load(path: Path) -> ModuleType:
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_options_are_those_of_the_code() -> None:
+    generate = load(ROOT / "docs/generate.py")
+    text = page("options.md").text
+    assert text == generate.options_page(text), "make docs writes them anew"
+
+
+def test_every_option_is_documented_once_and_no_other() -> None:
+    rows = re.findall(r"^\| `(--[a-z-]+)=?", page("options.md").text, re.MULTILINE)
+    assert sorted(rows) == sorted([*map(flag, TABLE), "--help", "--version"])
+
+
+def test_the_statuses_are_those_that_the_code_answers() -> None:
+    answered = {500}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in ("PeerError", "_refuse"):
+                    answered.add(node.args[0].value)
+    assert [cell[:3] for cell in page("limits.md").column("# Limits and refusals")] == [str(status) for status in sorted(answered)]
+
+
+@pytest.mark.parametrize(
+    ("where", "words", "module", "name", "value"),
+    [
+        ("limits.md", "| target | 16384 bytes |", "wire.http1", "MAX_TARGET", 16384),
+        ("limits.md", "| fields of a request | 128 |", "wire.http1", "MAX_FIELDS", 128),
+        ("limits.md", "chunk framing of more than 16384 bytes", "wire.http1", "MAX_FRAMING", 16384),
+        ("limits.md", "and 64 for each byte of content", "wire.http1", "FRAMING_RATIO", 64),
+        ("limits.md", "| trailers | 128, and 16384 bytes |", "wire.http1", "MAX_FRAMING", 16384),
+        ("limits.md", "up to 512 KiB in memory", "wsgi.body", "IN_MEMORY", 512 * 1024),
+        ("limits.md", "ahead of its client | 256 KiB |", "channel.fast_connection", "HIGH_WATER", 256 * 1024),
+        ("limits.md", "a refused client to read the answer | none | 5 |", "channel.site", "LINGER", 5),
+        ("limits.md", "The clock is looked at once a second", "channel.web", "SWEEP", 1),
+        ("endpoints.md", "completes up to 1024 connections", "channel.sockets", "KERNEL_BACKLOG", 1024),
+        ("deploying.md", "a second later: the process does not wait", "channel.crew_service", "PATIENCE", 1),
+        ("logs.md", "Lines are written twice a second", "status.service", "INTERVAL", 0.5),
+        ("logs.md", "Up to 65536 wait", "status.access_log", "LIMIT", 65536),
+        ("performance.md", "2 ms, a monitor lets another one in", "threads.monitor", "STUCK", 0.002),
+        ("../ARCHITECTURE.md", "After 5 ms with", "channel.fast_connection", "TURN", 0.005),
+        ("../ARCHITECTURE.md", "wait up to 1 ms", "threads.crew", "HOLD", 0.001),
+        ("../ARCHITECTURE.md", "Each 5 ms the worker", "threads.crew", "LOOK", 0.005),
+        ("../ARCHITECTURE.md", "Up to 16 requests of a connection wait", "channel.reactor_lane", "PIPELINED", 16),
+    ],
+)
+def test_numbers_are_those_of_the_code(where: str, words: str, module: str, name: str, value: object) -> None:
+    assert words in page(where).text
+    assert getattr(import_module(f"hendrix.{module}"), name) == value
+
+
+def test_default_times_are_those_of_the_options() -> None:
+    rows = re.findall(r"\| `--([a-z-]+)` \| (\d+) \|", page("limits.md").text)
+    assert len(rows) == 4
+    for name, seconds in rows:
+        assert TABLE[name.replace("-", "_")].default == seconds
+
+
+def test_the_fields_that_only_a_proxy_may_set_are_all_named() -> None:
+    text = page("proxy.md").prose.upper().replace("-", "_")
+    named = {f"HTTP_{name}" for name in re.findall(r"`(FORWARDED|X_FORWARDED_[A-Z]+|X_REAL_IP)`", text)}
+    assert named == FORWARDED
+
+
+def test_the_layers_are_those_of_the_test() -> None:
+    ranks = load(ROOT / "tests/test_layers.py").RANKS
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    expected = [names for rank in ranks if (names := rank & parts)]
+    assert [set(line.split()) for line in ARCHITECTURE.of("text")[0].text.splitlines()] == expected
+
+
+def test_every_file_has_its_line_in_the_architecture() -> None:
+    listed, folder = set(), ""
+    for line in ARCHITECTURE.of("text")[1].text.splitlines():
+        name = line.split()[0]
+        depth = len(line) - len(line.lstrip())
+        if name.endswith("/"):
+            folder = name if depth == 0 else "hendrix/" + name
+        else:
+            listed.add(name if depth == 0 else ("hendrix/" if depth == 2 else folder) + name)
+    files = {str(path.relative_to(ROOT)) for path in [*PACKAGE.rglob("*.py"), *ROOT.glob("twisted/plugins/*.py")]}
+    assert listed == {name for name in files if name == "hendrix/__init__.py" or not name.endswith("/__init__.py")}
+
+
+def test_the_options_of_hendrix_5_are_treated_as_the_page_says() -> None:
+    rows = [line for line in page("hendrix-deploy.md").text.splitlines() if line.startswith("| options ")]
+    kept, dropped = (set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in rows)
+    known = set(TABLE) | deploy.OWN
+    assert kept <= known
+    assert not dropped & known
+
+
+def test_the_own_options_of_hendrix_deploy_are_documented() -> None:
+    table = set(page("hendrix-deploy.md").column("## Options"))
+    assert table | {"https_port", "https_only"} == deploy.OWN
+
+
+@pytest.mark.parametrize("each", OURS, ids=str)
+def test_the_commands_of_hx_exist(each: Page) -> None:
+    for words in each.commands:
+        if words[0] == "hx" and len(words) > 1 and not words[1].startswith("-"):
+            known = words[1] in cli.COMMANDS
+            assert known != (words[1] in ("stop", "restart")), words

@@ -1,0 +1,67 @@
+"""The pages hold together: links lead somewhere, options exist, and the site is built without a warning."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from pages import ALL, DOCS, OURS, ROOT, Page
+
+from hendrix.options import TABLE, flag
+
+
+@pytest.mark.parametrize("page", ALL, ids=str)
+def test_links_lead_somewhere(page: Page) -> None:
+    for link in page.links:
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.path.parent / path).resolve() if path else page.path
+        assert target.exists(), link
+        if anchor:
+            assert anchor in Page(target).anchors, link
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_each_page_is_reached_from_the_index_and_the_menu(page: Page) -> None:
+    name = page.path.name
+    assert name in (ROOT / "mkdocs.yml").read_text()
+    assert name == "index.md" or name in DOCS[[each.path.name for each in DOCS].index("index.md")].links
+
+
+@pytest.mark.parametrize("page", OURS, ids=str)
+def test_each_option_named_in_the_text_exists(page: Page) -> None:
+    from twisted.scripts.twistd import ServerOptions
+
+    known = {flag(name) for name in TABLE} | {"--help", "--version"}
+    known |= {"--" + name.rstrip("=").replace("_", "-") for name in ServerOptions().longOpt}
+    gone = {"--loud", "--dev", "--reload", "--cache", "--workers", "--http_port"} if page.path.name == "hendrix-deploy.md" else set()
+    named = {name for code in re.findall(r"`([^`]*)`", page.prose) for name in re.findall(r"(?<![\w-])--[a-z][a-z_-]+", code)}
+    assert named - gone <= known
+
+
+@pytest.mark.parametrize("page", OURS, ids=str)
+def test_tables_are_whole(page: Page) -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", page.prose, re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line))) for line in table.splitlines()}
+        assert len(widths) == 1, table
+
+
+@pytest.mark.parametrize("page", OURS, ids=str)
+def test_blocks_say_their_language(page: Page) -> None:
+    assert {block.language for block in page.blocks} <= {"sh", "python", "text", "json", "ini", "nginx"}
+
+
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed: pip install '.[docs]'")
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    assert (tmp_path / "options.html").exists()
+    assert not list(tmp_path.glob("*.py"))
