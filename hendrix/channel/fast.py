@@ -158,10 +158,13 @@ class Acceptor:
     :param listening: non-blocking; closed by `stop`.
     :param connected: called with each new socket and the client's address, on the thread that accepted it.
     :param call_later: calls a function after so many seconds; called on any thread.
+    :ivar closed: it has been stopped, and all that it ever accepts has been.
     """
 
     # Accepted in one go before others have their turn.
     AT_ONCE = 64
+    # The same when it is stopped: all that the kernel may have completed.
+    AT_LAST = 4096
     # Seconds to leave new connections alone when there are no file descriptors left.
     PAUSE = 1.0
 
@@ -175,35 +178,42 @@ class Acceptor:
         self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
         self._fd = listening.fileno()
         self._stopped = False
+        self.closed = False
 
     def start(self) -> None:
         self._lane.arm_first(self, self._fd, READ)
 
     def ready(self) -> None:
+        stopped = self._stopped
         try:
-            for _ in range(self.AT_ONCE):
+            for _ in range(self.AT_LAST if stopped else self.AT_ONCE):
                 connection, address = self._socket.accept()
                 self._connected(connection, address)
         except (BlockingIOError, ConnectionAbortedError):
             pass
         except OSError as error:
-            log.error("cannot accept a connection: {error}; trying again in {pause} s", error=error, pause=self.PAUSE)
-            self._call_later(self.PAUSE, self.arm)
-            return
-        self.arm()
+            log.error("cannot accept a connection: {error}", error=error)
+            if not stopped:
+                self._call_later(self.PAUSE, self.arm)
+                return
+        if stopped:
+            self._lane.forget(self._fd)
+            self._socket.close()
+            self.closed = True
+        else:
+            self.arm()
 
     def arm(self) -> None:
         self._lane.arm(self, self._fd, READ)
         # Look second: `stop` raises the flag first and looks for it in `armed` second.
         if self._stopped and self._lane.claim(self, self._fd):
-            self._lane.forget(self._fd)
-            self._socket.close()
+            self.ready()
 
     def fail(self) -> None:
         self.arm()
 
     def stop(self) -> None:
-        """Accept what the kernel has completed already, and no more (the reactor thread)."""
+        """Accept what the kernel has completed already, and no more (the reactor thread). If a worker has it, that sees to it."""
         self._stopped = True
         if self._lane.claim(self, self._fd):
             self.ready()
