@@ -24,10 +24,10 @@ from hendrix.threads.crew import Crew
 
 log = Logger(namespace="hendrix.channel")
 
-READ = select.EPOLLIN | select.EPOLLONESHOT
-WRITE = select.EPOLLOUT | select.EPOLLONESHOT
-
+# Without these (macOS) all connections take the reactor lane.
 AVAILABLE = hasattr(select, "epoll") and hasattr(select, "EPOLLONESHOT") and hasattr(os, "eventfd")
+READ = select.EPOLLIN | select.EPOLLONESHOT if AVAILABLE else 0
+WRITE = select.EPOLLOUT | select.EPOLLONESHOT if AVAILABLE else 0
 
 
 class Holder(Protocol):
