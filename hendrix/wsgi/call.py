@@ -67,7 +67,7 @@ class Exchange:
 
     :ivar over: the outlet is done with.
     :ivar code: the status sent, "200", or "" while there is none.
-    :ivar sent: bytes of the application's content sent.
+    :ivar sent: bytes of content sent.
     """
 
     _status: str | None = None

@@ -21,14 +21,14 @@ class Inlet:
         self.inputs: list[Job] = []
         self.rung = False
 
-    def poll(self, seconds: float) -> None:
+    def poll(self, seconds: float, most: int) -> None:
         if seconds > 0:
             pause()
         step()
         if seconds < 0:
             wait(lambda: bool(self.inputs or self.rung))
         self.rung = False
-        taken, self.inputs = self.inputs, []
+        taken, self.inputs = self.inputs[:most], self.inputs[most:]
         for job in taken:
             self.crew.enqueue(job)
 

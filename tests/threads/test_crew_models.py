@@ -66,7 +66,7 @@ class LooksThenSleeps(ModelCrew):
         nothing = not self._ready and not self.quitting
         self._asleep.add(worker)
         try:
-            self._source.poll(-1 if nothing else 0)
+            self._source.poll(-1 if nothing else 0, 1)
         finally:
             self._asleep.discard(worker)
 
@@ -202,7 +202,7 @@ class KeepsItToItself(BusyMonitor):
         while not self._crew.quitting:
             self._crew.began.wait()
             if self._stuck >= self._crew.size:
-                self._source.poll(0.002)
+                self._source.poll(0.002, 1)
             else:
                 pause()
             self.look(0.0)

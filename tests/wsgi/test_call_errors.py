@@ -48,7 +48,7 @@ class TestRaising:
 
         result = call(app, target="/raising?a=b")
         assert is_500(outlet)
-        assert (result.code, result.over, result.sent) == ("500", True, 0)
+        assert (result.code, result.over, result.sent) == ("500", True, len(ERROR_500))
         assert log.failures == [error]
         assert log.lines == [f"GET /raising?a=b raised {type(error).__name__}"]
 
