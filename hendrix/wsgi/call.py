@@ -61,6 +61,7 @@ class Exchange:
     """A request and its response. `run` is called once, on a worker thread.
 
     :ivar over: the outlet is done with.
+    :ivar failed: the application raised.
     :ivar code: the status sent, "200", or "" while there is none.
     :ivar sent: bytes of content sent.
     """
@@ -70,6 +71,7 @@ class Exchange:
     _head: Head | None = None
     _out = False  # something may have left: no turning back
     over = False
+    failed = False
     code = ""
     sent = 0
 
@@ -221,6 +223,7 @@ class Exchange:
     def _fail(self, error: BaseException) -> None:
         """The application raised: 500 if nothing is out yet, a broken connection otherwise, so that nobody takes it for complete."""
         log.failure("{request} raised {error}", request=self._name(), error=type(error).__name__)
+        self.failed = True
         if self._out:
             self.over = self._outlet.abort()
             return
