@@ -32,6 +32,7 @@ from hendrix.wire.response import CONTINUE, Stamp
 
 log = Logger(namespace="hendrix.channel")
 
+UNKNOWN: Peer = ("", "")
 # Seconds between two looks whether a response with tasks is out.
 LOOK = 0.001
 # Requests of one connection that wait; above, it is not read.
@@ -48,7 +49,7 @@ class ReactorConnection(Protocol):
 
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
-        self.peer: Peer = ("", "")
+        self.peer: Peer = UNKNOWN
         self.draining = False
         self.lost = threading.Event()
         self.room = threading.Event()
@@ -66,8 +67,6 @@ class ReactorConnection(Protocol):
 
     def connectionMade(self) -> None:
         self._owners.add(self)
-        address = self.transport.getPeer()
-        self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
         if ISSLTransport.providedBy(self.transport):
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
             self._parser = self.site.parser()
@@ -77,6 +76,9 @@ class ReactorConnection(Protocol):
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
+        if self.peer is UNKNOWN:  # not before: haproxy: learns it from the first bytes
+            address = self.transport.getPeer()
+            self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
         if self._closing or self._refusal is not None:
             return  # lingering
         try:

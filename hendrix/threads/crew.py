@@ -111,15 +111,17 @@ class Crew:
 
     def quit(self) -> Deferred[None]:
         """End the threads, each after the job it is in. Fires when the last one has ended."""
-        self._gone = Deferred()
+        gone: Deferred[None] = Deferred()
+        with self._counting:
+            self._gone, alive = gone, self._alive
         self.quitting = True
         for _ in self.workers:
             self._gate.release()
         self.began.set()
         self._source.wake()
-        if not self._alive:
-            self._gone.callback(None)
-        return self._gone
+        if not alive:
+            gone.callback(None)
+        return gone
 
     # The threads.
 
@@ -130,9 +132,9 @@ class Crew:
             log.failure("a thread of the crew ended: this is a bug in hendrix")
         with self._counting:
             self._alive -= 1
-            last = not self._alive
-        if last and self._gone is not None:
-            self._call_in_reactor(self._gone.callback, None)
+            gone = None if self._alive else self._gone
+        if gone is not None:
+            self._call_in_reactor(gone.callback, None)
         else:
             self._source.wake()
 
@@ -184,7 +186,8 @@ class Crew:
 
     def _leave(self) -> bool:
         with self._counting:
-            if not self._surplus or self.running <= self.least:
+            # What it sent last may have brought a job, and the others may be asleep.
+            if not self._surplus or self.running <= self.least or self._ready:
                 return False
             self._surplus -= 1
             self.running -= 1
