@@ -120,10 +120,6 @@ class Task:
         else:
             self._end(DONE)
 
-    def fail(self, error: BaseException) -> None:
-        """It has begun, and cannot be called. No effect if it was."""
-        self._end(FAILED, error)
-
     def stop(self, code: int) -> bool:
         """The status of the response does not let it run."""
         return self._end(NO_GO, NoGo(f"{self.name} was stopped by the status {code}"), expected=WAITING)
