@@ -164,6 +164,9 @@ class FastConnection:
                 # Every answer before it is out by now (RFC 9110 section 10.1.1).
                 parser.wants_continue = False
                 self._transmit(CONTINUE)
+                if self._unsent:
+                    self._wait_to_send()
+                    return
             stage = parser.stage
         if self.draining and (stage == IDLE or parser is None) and not self._late:
             self.close()
@@ -173,6 +176,10 @@ class FastConnection:
             self.since = self._lane.now
         self.stage = stage
         self._arm(READ)
+
+    def _wait_to_send(self) -> None:
+        self.stage, self.since = SENDING, self._lane.now
+        self._arm(WRITE)
 
     def arm(self) -> None:
         self._arm(WRITE if self._unsent else READ)
@@ -272,8 +279,7 @@ class FastConnection:
         if not self.open:
             self.close()
         elif self._unsent:
-            self.stage, self.since = SENDING, self._lane.now
-            self._arm(WRITE)
+            self._wait_to_send()
         elif not self._keep_alive:
             self._part()
         elif parser is not None and (parser.requests or self._refusal is not None):
