@@ -380,8 +380,9 @@ class FastConnection:
         return moved
 
     def _send_more(self) -> None:
-        if self._push():
-            self.since = self._lane.now
+        if not self._push() and self.open:
+            self._arm(WRITE)  # only the drain asked, and that puts off no deadline
+            return
         if self._late and not self._unsent and self.open:
             self._taken()
         self.sent()
