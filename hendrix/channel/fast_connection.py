@@ -27,7 +27,7 @@ from hendrix.wire.response import CONTINUE, Stamp
 # Bytes of one read: between requests, and in the middle of a large content.
 SMALL_READ = 16384
 LARGE_READ = 262144
-# Bytes that an application may be ahead of its client; above, its thread waits.
+# Bytes that an application may be ahead of its client; above, its thread waits, or the next request does.
 HIGH_WATER = 262144
 # Bytes for one sendfile call, so that one fast client does not hold a worker.
 FILE_PIECE = 1 << 20
@@ -69,6 +69,7 @@ class FastConnection:
     __slots__ = (
         "_answer",
         "_finished",
+        "_held",
         "_keep_alive",
         "_lane",
         "_late",
@@ -105,7 +106,7 @@ class FastConnection:
         self._parser: RequestParser | None = None
         self._refusal: PeerError | None = None
         self._unsent: deque[memoryview | FilePart] | None = None
-        self._size = 0
+        self._size = self._held = 0
         self._keep_alive = True
         self._answer = b""
         self._worker: Worker | None = None
@@ -219,6 +220,10 @@ class FastConnection:
         parser: RequestParser = self._parser  # type: ignore[assignment]
         if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
             worker.hold(Answer(self, data, self.response))
+            self._held += len(data)
+            if self._held > HIGH_WATER:
+                self._held = 0
+                worker.dispatch()
             return False
         self._keep_alive, self._answer = keep_alive, data
         worker.hold(self)
