@@ -84,6 +84,7 @@ class FastConnection:
         "_worker",
         "draining",
         "fd",
+        "leaving",
         "open",
         "owners",
         "response",
@@ -98,7 +99,8 @@ class FastConnection:
         self.fd = sock.fileno()
         self.owners = owners
         self.open = True
-        self.draining = False
+        # The process is about to end; and so the next response is the last one.
+        self.leaving = self.draining = False
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
         self.since = lane.now
@@ -169,7 +171,7 @@ class FastConnection:
                     self._wait_to_send()
                     return
             stage = parser.stage
-        if self.draining and (stage == IDLE or parser is None) and not self._late:
+        if self.leaving and (stage == IDLE or parser is None) and not self._late:
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -201,8 +203,11 @@ class FastConnection:
         requests, site, peer = parser.requests, self._site, self._peer
         began = 0.0
         while requests and self.open:
+            request = requests.popleft()
+            if self.leaving:
+                self.draining = not requests
             # True: the turn is over, and the connection may belong to somebody else by now.
-            if site.respond(requests.popleft(), peer, self, worker):
+            if site.respond(request, peer, self, worker):
                 return
             if not began:
                 began = site.clock()
@@ -289,7 +294,7 @@ class FastConnection:
             self._part()
         elif parser is not None and (parser.requests or self._refusal is not None):
             self._queue(parser)
-        elif self.draining:
+        elif self.leaving:
             self.stage = IDLE
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
@@ -482,7 +487,10 @@ class FastConnection:
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
-        self.draining = True
+        self.leaving = True
+        # Raise the flag first, look second; who takes a request looks for the flag second.
+        if self._parser is None or not self._parser.requests:
+            self.draining = True
         if self._lane.claim(self, self.fd):
             if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
                 self._lane.forget(self.fd)
