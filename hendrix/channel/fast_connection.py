@@ -99,8 +99,8 @@ class FastConnection:
         self.fd = sock.fileno()
         self.owners = owners
         self.open = True
-        # The process is about to end; and so the next response is the last one.
-        self.leaving = self.draining = False
+        self.leaving = False
+        self.draining: bool | Last = False
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
         self.since = lane.now
@@ -203,11 +203,8 @@ class FastConnection:
         requests, site, peer = parser.requests, self._site, self._peer
         began = 0.0
         while requests and self.open:
-            request = requests.popleft()
-            if self.leaving:
-                self.draining = not requests
             # True: the turn is over, and the connection may belong to somebody else by now.
-            if site.respond(request, peer, self, worker):
+            if site.respond(requests.popleft(), peer, self, worker):
                 return
             if not began:
                 began = site.clock()
@@ -488,10 +485,7 @@ class FastConnection:
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
-        self.leaving = True
-        # Raise the flag first, look second; who takes a request looks for the flag second.
-        if self._parser is None or not self._parser.requests:
-            self.draining = True
+        self.leaving, self.draining = True, Last(self)
         if self._lane.claim(self, self.fd):
             if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
                 self._lane.forget(self.fd)
@@ -509,6 +503,19 @@ class FastConnection:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Last:
+    """Whether the response is the connection's last: when the process is about to end, and nothing has come after its request."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: FastConnection) -> None:
+        self._connection = connection
+
+    def __bool__(self) -> bool:
+        parser = self._connection._parser
+        return parser is None or not parser.requests
 
 
 class Answer:
