@@ -282,7 +282,12 @@ class FastConnection:
         parser, response = self._parser, self.response
         if response is not None:
             self.response = None
-            self.complete(response)
+            if self._unsent or not self.open:
+                self.complete(response)
+            else:
+                response.out = True  # flag first, look second: see Response
+                if response.after:
+                    response.went_out()
         if not self.open:
             self.close()
         elif self._unsent:
@@ -296,7 +301,10 @@ class FastConnection:
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
             self.stage, self.since = IDLE, self._lane.now
-            self._arm(READ)
+            if self._registered:
+                self._lane.arm(self, self.fd, READ)
+            else:
+                self._arm(READ)
         else:
             self.stage = IDLE
             self._wait_for_input()

@@ -127,8 +127,9 @@ class RequestParser:
         if b"  " in data and fresh:
             self._check_spaces(data)
         self._data = data
-        self._before = len(self.requests)
-        self._size_in_doubt = len(data) + self._head_size > self._max_head
+        before = len(self.requests)
+        if len(data) + self._head_size > self._max_head:
+            self._size_in_doubt, self._before = True, before
         try:
             self._llhttp.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -137,16 +138,17 @@ class RequestParser:
             if not self.finished:
                 raise self._refusal(error, fresh) from None
         self._data = b""
+        self._size_in_doubt = False
         if self.stage:
             self._line = b"" if self._url else self._line + data
-            self._weigh(len(data))
+            self._weigh(len(data), before)
         elif data[-1] == 13:
             self._after_cr = True
 
-    def _weigh(self, size: int) -> None:
+    def _weigh(self, size: int, before: int) -> None:
         """Limit what does not come to an end."""
         if self.stage == HEAD:
-            if len(self.requests) == self._before:
+            if len(self.requests) == before:
                 self._head_size += size
             else:
                 self._head_size = 1  # it began somewhere in this read
