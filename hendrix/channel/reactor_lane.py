@@ -60,7 +60,7 @@ class ReactorConnection(Protocol):
         self.since = site.clock()
         self._parser = site.parser()
         self._refusal: PeerError | None = None
-        self._outgoing: deque[bytes] = deque()
+        self._outgoing: deque[memoryview] = deque()
         self._busy = self._paused = self._reading_paused = self._closing = False
 
     # IProtocol.
@@ -164,7 +164,7 @@ class ReactorConnection(Protocol):
 
     def write(self, data: bytes) -> None:
         if data and not self.lost.is_set():
-            self._outgoing.append(data)
+            self._outgoing.append(memoryview(data))
             self._pump()
 
     def _look_whether_out(self) -> None:
@@ -198,9 +198,8 @@ class ReactorConnection(Protocol):
             data = outgoing.popleft()
             if len(data) > PIECE:
                 outgoing.appendleft(data[PIECE:])
-                data = data[:PIECE]
             self.since = self.site.clock()
-            self.transport.write(data)
+            self.transport.write(bytes(data[:PIECE]))
         if not outgoing:
             self.room.set()
             if self._closing:
