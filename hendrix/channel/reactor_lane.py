@@ -115,9 +115,11 @@ class ReactorConnection(Protocol):
 
     def _go_on(self) -> None:
         """Hand the next request to a worker, or wait for more."""
-        if self._busy or self._closing:
+        if self._busy or self._closing or self.lost.is_set():
             return
-        if self._parser.requests:
+        if self._outgoing or self._paused:
+            self.stage = SENDING  # until `_pump`: what waits for the client is one answer, not as many as it asked for
+        elif self._parser.requests:
             self._next()
         elif self._refusal is not None:
             self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
@@ -142,7 +144,7 @@ class ReactorConnection(Protocol):
         if self._parser.wants_continue:
             self._parser.wants_continue = False
             self.write(CONTINUE)
-        stage = SENDING if self._outgoing or self._paused else self._parser.stage
+        stage = self._parser.stage
         if stage != HEAD or self.stage != HEAD:
             self.since = self.site.clock()
         self.stage = stage
@@ -157,7 +159,7 @@ class ReactorConnection(Protocol):
         self._look_whether_out()
         if keep_alive:
             self._go_on()
-        else:
+        elif not self.lost.is_set():
             self._close()
 
     # Output, a piece at a time.
@@ -205,8 +207,8 @@ class ReactorConnection(Protocol):
             if self._closing:
                 self._lose()
             elif self.stage == SENDING and not self._paused:
-                self.stage = HEAD  # so that `_wait` takes the stage of the parser, from now on
-                self._wait()
+                self.stage = IDLE
+                self._go_on()
 
     def pauseProducing(self) -> None:
         self._paused = True
@@ -278,8 +280,7 @@ class ReactorConnection(Protocol):
         """Answer what has come, then close: now, if nothing has."""
         if not self.draining:
             self.draining = True
-            if not self._outgoing:
-                self._go_on()
+            self._go_on()
 
     def cut(self) -> None:
         """Close now, whatever it waits for."""
