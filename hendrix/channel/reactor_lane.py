@@ -309,8 +309,10 @@ class Turn:
             connection.room.clear()
             self._post(connection.write, data)
             self._ahead = 0
-            if not connection.room.wait(connection.site.limits.write_timeout):
-                raise Disconnected("the client does not read")
+            timeout, clock = connection.site.limits.write_timeout, connection.site.clock
+            while not connection.room.wait(timeout):
+                if clock() - connection.since > timeout:
+                    raise Disconnected("the client does not read")
         else:
             self._post(connection.write, data)
         if connection.lost.is_set():
