@@ -22,7 +22,7 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, LINGERING, SENDING, Peer, Site
+from hendrix.channel.site import BUSY, LINGERING, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
 from hendrix.threads.mailbox import Mailbox
@@ -50,7 +50,7 @@ class ReactorConnection(Protocol):
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
         self.peer: Peer = UNKNOWN
-        self.draining = False
+        self.leaving = False
         self.lost = threading.Event()
         self.room = threading.Event()
         self.stage: int = HEAD
@@ -113,6 +113,11 @@ class ReactorConnection(Protocol):
 
     # Requests.
 
+    @property
+    def unanswered(self) -> int:
+        """How many have come and not been begun. Any thread."""
+        return len(self._parser.requests)
+
     def _go_on(self) -> None:
         """Hand the next request to a worker, or wait for more."""
         if self._busy or self._closing or self.lost.is_set():
@@ -124,7 +129,7 @@ class ReactorConnection(Protocol):
         elif self._refusal is not None:
             self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
             self._close()
-        elif self.draining and self._parser.stage == IDLE or self._parser.finished:
+        elif self.leaving and self._parser.stage == IDLE or self._parser.finished:
             self._close()
         else:
             self._wait()
@@ -278,8 +283,8 @@ class ReactorConnection(Protocol):
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
-        if not self.draining:
-            self.draining = True
+        if not self.leaving:
+            self.leaving = True
             self._go_on()
 
     def cut(self) -> None:
@@ -295,7 +300,7 @@ class Turn:
         self._post = connection.mailbox.post
         self._ahead = 0
         self.stamp: Stamp = connection.site.stamp
-        self.draining = connection.draining
+        self.draining = Last(connection)
         self._response: Response | None = None
 
     def run(self, worker: Worker) -> None:
