@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hendrix.crosstown.gate import DEFAULT, parse
+from hendrix.crosstown.processes import NoProcesses, Pool, RemoteTraceback
 from hendrix.crosstown.task import FAILED, Task
 
 log = Logger(namespace="hendrix.crosstown")
@@ -72,21 +73,32 @@ def surrounded(task: Task) -> None:
         task.fail(error)
 
 
+class Lane:
+    """Where tasks run, so many at a time; the others wait. The dispatcher's lock guards it."""
+
+    def __init__(self, crew: Crew, size: int) -> None:
+        self.crew, self.size = crew, size
+        self.waiting: deque[Task] = deque()
+        self.places = 0
+
+
 class Dispatcher:
     """One for a process.
 
     :param crew: has the threads.
     :param threads: tasks that run on it at a time.
     :param queue: tasks that may wait.
+    :param pool: has the processes for tasks that ask for one.
 
     :ivar on_error: called with a task that failed, and what it raised, on its thread.
     """
 
-    def __init__(self, crew: Crew, threads: int, queue: int = QUEUE) -> None:
-        self.crew, self._threads, self._queue = crew, threads, queue
+    def __init__(self, crew: Crew, threads: int, queue: int = QUEUE, pool: Pool | None = None) -> None:
+        self.crew, self._queue, self._pool = crew, queue, pool
         self._lock = threading.Lock()  # guards all below
-        self._waiting: deque[Task] = deque()
-        self._places = 0
+        self._on_threads = Lane(crew, threads)
+        self._on_processes = Lane(pool, pool.size) if pool else self._on_threads
+        self._lanes = {self._on_threads, self._on_processes}
         self._pending: set[Response] = set()
         self._following: set[Response] = set()
         self.running: set[Task] = set()
@@ -97,7 +109,14 @@ class Dispatcher:
     # A task is queued. Any thread.
 
     def queue(self, response: Response, task: Task) -> None:
-        """The task is to run after this response. Whoever calls looks afterwards whether the response is out already."""
+        """The task is to run after this response. Whoever calls looks afterwards whether the response is out already.
+
+        :raises NoProcesses: it asks for a process, and there are none.
+        """
+        if task.portable is not None:
+            if self._pool is None:
+                raise NoProcesses(f"{task.name}: process=True needs worker processes: start hendrix with --crosstown-processes=1 or more")
+            task.portable.pool = self._pool
         with self._lock:
             self._pending.add(response)
         response.after.append(task)
@@ -151,19 +170,20 @@ class Dispatcher:
                 yield task
 
     def submit(self, task: Task) -> None:
-        """Run it on the crew, now or when there is room; here if too many wait."""
+        """Run it on the crew or in a process, now or when there is room; here if too many wait."""
+        lane = self._on_threads if task.portable is None else self._on_processes
         with self._lock:
-            if self._places < self._threads:
-                self._places += 1
+            if lane.places < lane.size:
+                lane.places += 1
                 place = True
-            elif len(self._waiting) < self._queue:
-                self._waiting.append(task)
+            elif len(lane.waiting) < self._queue:
+                lane.waiting.append(task)
                 return
             else:
                 self.overflowed += 1
                 place = False
         if place:
-            self.crew.submit(Place(self, task))
+            lane.crew.submit(Place(self, lane, task))
         else:
             log.warn("{count} tasks wait for a thread: {name} runs on the thread of its request", count=self._queue, name=task.name)
             self.run(task)
@@ -173,12 +193,12 @@ class Dispatcher:
         if self._begin(task):
             self._call(task)
 
-    def leave(self) -> Task | None:
+    def leave(self, lane: Lane) -> Task | None:
         """A place is free: the next task for it, or None and the place is gone."""
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._places -= 1
+            if lane.waiting:
+                return lane.waiting.popleft()
+            lane.places -= 1
             return None
 
     # Running.
@@ -211,7 +231,9 @@ class Dispatcher:
     def _report(self, task: Task) -> None:
         error = task.error
         assert error is not None
-        log.failure("the task {name} of {origin} failed", Failure(error), name=task.name, origin=task.origin or "no response")
+        there = error.__cause__ if isinstance(error.__cause__, RemoteTraceback) else ""
+        origin = task.origin or "no response"
+        log.failure("the task {name} of {origin} failed{there}", Failure(error), name=task.name, origin=origin, there=there)
         if self.on_error is not None:
             try:
                 self.on_error(task, error)
@@ -228,19 +250,21 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many tasks wait for a thread, of responses that are out."""
-        return len(self._waiting)
+        return sum(len(lane.waiting) for lane in self._lanes)
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits, or will come of a response."""
         with self._lock:
-            return not (self._waiting or self.running or self._places or self._pending)
+            return not (self.running or self._pending or any(lane.waiting or lane.places for lane in self._lanes))
 
     def abandon(self) -> list[Task]:
         """Cancel what has not started; gives the tasks, for the log."""
         with self._lock:
-            tasks = [*self._waiting, *(task for response in self._pending for task in response.after if isinstance(task, Task))]
-            self._waiting.clear()
+            tasks = [task for lane in self._lanes for task in lane.waiting]
+            tasks += (task for response in self._pending for task in response.after if isinstance(task, Task))
+            for lane in self._lanes:
+                lane.waiting.clear()
         return [task for task in tasks if task.cancel()]
 
     def overdue(self) -> list[Task]:
@@ -256,19 +280,19 @@ class Dispatcher:
 class Place:
     """A `Job` of the crew: a task, and after it a place for the next that waits."""
 
-    __slots__ = ("_dispatcher", "_task")
+    __slots__ = ("_dispatcher", "_lane", "_task")
 
-    def __init__(self, dispatcher: Dispatcher, task: Task) -> None:
-        self._dispatcher, self._task = dispatcher, task
+    def __init__(self, dispatcher: Dispatcher, lane: Lane, task: Task) -> None:
+        self._dispatcher, self._lane, self._task = dispatcher, lane, task
 
     def run(self, worker: object) -> None:
         dispatcher = self._dispatcher
         dispatcher.run(self._task)
-        task = dispatcher.leave()
+        task = dispatcher.leave(self._lane)
         if task is not None:
             # Stand in line again: requests have waited, too.
             self._task = task
-            dispatcher.crew.submit(self)
+            self._lane.crew.submit(self)
 
 
 class Follow:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hendrix.crosstown.processes import Portable
 from hendrix.errors import LocalError
 
 # The states of a task, in the order in which it goes through them.
@@ -31,12 +32,13 @@ class Task:
     :ivar serial: it runs when the serial task before it has ended.
     :ivar no_go: status codes that stop it.
     :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
+    :ivar portable: its function, if it asks for a worker process.
     :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
     """
 
     __slots__ = (
-        "_context", "_ended", "_error", "_followers", "_function", "_lock", "_value", "name", "no_go", "on_disconnect", "origin", "queued",
-        "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "_context", "_ended", "_error", "_followers", "_function", "_lock", "_value", "name", "no_go", "on_disconnect", "origin",
+        "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,7 @@ class Task:
         timeout_warning: float | None = None,
     ) -> None:
         self._function: Callable[[], Any] | None = function
+        self.portable = function if isinstance(function, Portable) else None
         self._context: contextvars.Context | None = contextvars.copy_context()
         self._lock = threading.Lock()
         self._ended: threading.Event | None = None
@@ -140,7 +143,7 @@ class Task:
             if self.state != expected:
                 return False
             self._error, self.state = error, state
-            self._function = self._context = None  # what it closes over is no longer needed
+            self._function = self._context = self.portable = None  # what it closes over is no longer needed
             if self._ended is not None:
                 self._ended.set()
         return True

@@ -14,6 +14,7 @@ from typing import Any, Protocol, overload
 
 from hendrix.crosstown.dispatcher import Dispatcher, Response
 from hendrix.crosstown.gate import DEFAULT, Code, parse
+from hendrix.crosstown.processes import Portable
 from hendrix.crosstown.task import Task
 from hendrix.errors import LocalError
 
@@ -51,9 +52,12 @@ class CrosstownTraffic:
     :param fail_without_response: where there is no response, raise `NoResponse`. Otherwise the function runs at once:
     :param block_without_response: True: here, before the decorator returns. False: on a thread of its own.
     :param on_disconnect: "run" or "skip": what to do if the client left before it had the last byte.
+    :param process: in a worker process, of which ``--crosstown-processes`` says how many there are. The function stands at the top of a
+        module, and it and its arguments can be pickled. Where there is no response, it runs in this process.
     :param name: how logs and metrics call it; default is the function's qualified name.
     :param timeout_warning: seconds after which a running task is logged with its stack.
     :raises ValueError: at decoration, for codes that are none.
+    :raises NotPortable, NoProcesses: at decoration, for a function that cannot go to another process; where there is none.
 
     :ivar on_error: called with the task and what it raised, on its thread.
     """
@@ -84,12 +88,14 @@ class CrosstownTraffic:
         fail_without_response: bool = False,
         block_without_response: bool = True,
         on_disconnect: str = "run",
+        process: bool = False,
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
+        name = name or name_of(function)
         task = Task(
-            function,
-            name or name_of(function),
+            Portable(function, name) if process else function,
+            name,
             parse(DEFAULT if no_go_status_codes is None else no_go_status_codes),
             same_thread=same_thread,
             serial=serial,
@@ -122,6 +128,7 @@ def _check(
     serial: bool = False,
     fail_without_response: bool = False,
     block_without_response: bool = True,
+    process: bool = False,
     name: str | None = None,
     timeout_warning: float | None = None,
 ) -> None:
@@ -131,6 +138,8 @@ def _check(
         raise ValueError(f'on_disconnect is "run" or "skip", not {on_disconnect!r}')
     if same_thread and serial:
         raise ValueError("same_thread tasks run one after another already: leave out serial")
+    if same_thread and process:
+        raise ValueError("a task runs on the same thread or in another process: leave out same_thread or process")
 
 
 class _NoCrew:
