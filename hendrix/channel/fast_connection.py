@@ -132,9 +132,6 @@ class FastConnection:
         if not data:
             self.close()
             return
-        self._receive(data)
-
-    def _receive(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
             parser = self._parser = self._site.parser()
@@ -149,9 +146,9 @@ class FastConnection:
 
     def _queue(self, parser: RequestParser) -> None:
         """Stand in line for a worker, or hear that the line is too long."""
-        crew = self._lane.crew
-        if crew.backlog < self._site.limits.backlog or not parser.requests:
-            crew.enqueue(self)
+        ready = self._lane.crew.ready
+        if len(ready) < self._site.limits.backlog or not parser.requests:
+            ready.append(self)
             return
         self._keep_alive = False
         self._transmit(self._site.overloaded(parser.requests.popleft(), self._peer))
@@ -249,8 +246,19 @@ class FastConnection:
     # Sent. The owner is the worker, or the monitor for it, or the thread that polls.
 
     def send(self) -> None:
-        data, self._answer = self._answer, b""
-        self._transmit(data)
+        if self._unsent:
+            self._transmit(self._answer)
+            return
+        data = self._answer
+        try:
+            sent = self._socket.send(data, DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.open = False
+            return
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
 
     def sent(self) -> None:
         """The turn is over, and all of it sent or kept."""
