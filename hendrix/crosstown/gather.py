@@ -14,8 +14,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from hendrix.crosstown.dispatcher import surrounded
-from hendrix.crosstown.task import Task
-from hendrix.crosstown.traffic import name_of
+from hendrix.crosstown.task import Task, name_of
 from hendrix.errors import LocalError
 from hendrix.threads.spare import spare
 
@@ -27,6 +26,15 @@ LIMIT = 32
 
 class NestedGather(LocalError):
     """A call of a `gather` gathers itself."""
+
+
+class Call(Task):
+    """One of them. It follows no response; a task that is queued in it is queued in what its author is in."""
+
+    __slots__ = ()
+
+    def _run(self, function: Callable[[], Any]) -> Any:
+        return function()
 
 
 def gather(calls: Iterable[Callable[[], Any]], timeout: float | None = None) -> list[Any]:
@@ -67,7 +75,7 @@ def gather(calls: Iterable[Callable[[], Any]], timeout: float | None = None) -> 
 def _task(call: Callable[[], Any]) -> Task:
     if not callable(call):
         raise TypeError(f"gather() takes callables, not {call!r}: partial(function, argument) makes one of a function and its arguments")
-    return Task(call, name_of(call), frozenset())
+    return Call(call, name_of(call), frozenset())
 
 
 def _run(tasks: list[Task], deadline: float | None) -> list[Task]:

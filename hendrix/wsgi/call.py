@@ -66,6 +66,7 @@ class Exchange:
     """A request and its response. `run` is called once, on a worker thread.
 
     :ivar over: the outlet is done with.
+    :ivar failed: the application raised.
     :ivar code: the status sent, "200", or "" while there is none.
     :ivar sent: bytes of content sent.
     """
@@ -76,6 +77,7 @@ class Exchange:
     _out = False  # something may have left: no turning back
     _done = False  # the outlet has had its last word: somebody else may own the connection
     over = False
+    failed = False
     code = ""
     sent = 0
 
@@ -237,6 +239,7 @@ class Exchange:
     def _fail(self, error: BaseException) -> None:
         """The application raised: 500 if nothing is out yet, a broken connection otherwise, so that nobody takes it for complete."""
         log.failure("{request} raised {error}", request=self._name(), error=type(error).__name__)
+        self.failed = True
         if self._out:
             return self._abort()
         request = self._request

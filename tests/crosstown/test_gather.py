@@ -18,7 +18,8 @@ import pytest
 import hendrix
 from hendrix.crosstown import dispatcher, gather as module
 from hendrix.crosstown.gather import LIMIT, NestedGather, gather
-from hendrix.crosstown.task import Task
+from hendrix.crosstown.task import Task, enclosing
+from hendrix.crosstown.traffic import crosstown_traffic, current
 from hendrix.threads import spare as threads
 
 DEADLINE = 20.0  # seconds; only a test that fails waits for them
@@ -168,6 +169,25 @@ def test_each_call_has_the_context_of_its_author_and_changes_only_its_own() -> N
     variable.set("mine")
     assert gather([partial(call, "a"), partial(call, "b")]) == ["mine", "mine"]
     assert variable.get() == "mine"
+
+
+def test_a_task_that_is_queued_in_a_call_follows_the_response() -> None:
+    """It does not wait for the call, which is no task of the response."""
+
+    class Response:
+        after: list[Task] = []
+
+        def follow_with(self, task: Task) -> None:
+            assert enclosing.get() is None
+            self.after.append(task)
+
+    response = Response()
+    token = current.set(response)  # type: ignore[arg-type]
+    try:
+        handles = gather([partial(crosstown_traffic, int)])
+    finally:
+        current.reset(token)
+    assert response.after == handles
 
 
 def test_what_is_no_callable_is_refused_before_anything_runs() -> None:

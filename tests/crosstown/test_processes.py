@@ -256,13 +256,14 @@ class Pool(Jobs):
 
 
 class Response:
-    title, code, gone, out_at = "GET /", "200", False, 0.0
+    title, code, gone, out_at, failed, last = "GET /", "200", False, 0.0, False, None
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.after: list[Any] = []
         self._dispatcher = dispatcher
 
     def follow_with(self, task: Task) -> None:
+        self._dispatcher.admit(task)
         self._dispatcher.queue(self, task)
 
 
@@ -302,8 +303,8 @@ def test_tasks_for_processes_do_not_take_the_crews_places(jobs: Any) -> None:
 def test_those_that_wait_for_a_process_are_abandoned_too(jobs: Any) -> None:
     dispatcher = Dispatcher(Jobs(), 1, pool=Pool())
     handles = queue(dispatcher, *[jobs.where] * 3)
-    assert dispatcher.abandon() == handles[2:]
-    assert not dispatcher.idle, "two have a place"
+    assert dispatcher.abandon() == handles
+    assert not dispatcher.waiting
 
 
 # The whole.
