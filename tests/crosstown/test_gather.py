@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -229,6 +230,29 @@ def test_connections_of_django_are_closed_on_the_thread_of_the_call(monkeypatch:
     monkeypatch.setattr(module.log, "failure", closed.append)
     assert gather([int]) == [0]
     assert closed[1:] == ["gather: closing Django's database connections failed"]
+
+
+def test_connections_of_django_are_closed_in_earnest(tmp_path: Path) -> None:
+    pytest.importorskip("django")
+    program = """
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3", "CONN_MAX_AGE": None}})
+import django, hendrix
+django.setup()
+from django.db import connections
+def call():
+    wrapper = connections["default"]
+    wrapper.cursor().execute("SELECT 1")
+    assert wrapper.connection is not None
+    return wrapper
+call()
+[wrapper] = hendrix.gather([call])
+assert wrapper is not connections["default"]
+assert wrapper.connection is None
+assert connections["default"].connection is not None
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_threads_are_used_again_and_leave_when_idle(monkeypatch: pytest.MonkeyPatch) -> None:
