@@ -38,12 +38,12 @@ class Outlet(Protocol):
     """Where a response goes. All methods are called on the worker thread that runs the application.
 
     :ivar stamp: makes Date and Server.
-    :ivar draining: the connection will not live on after this response.
+    :ivar draining: true if the connection will not live on after this response.
     :ivar response: the one that goes there now.
     """
 
     stamp: Stamp
-    draining: bool
+    draining: Any
     response: Any
 
     def stream(self, data: bytes, /) -> None:
