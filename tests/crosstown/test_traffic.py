@@ -109,7 +109,7 @@ def test_options_are_checked_at_decoration_in_each_form(inside, options, error):
     assert inside[0].after == []
 
 
-@pytest.mark.parametrize("thing", [3, "name", object(), [len]], ids=repr)
+@pytest.mark.parametrize("thing", [3, "name", object(), [len]], ids=["number", "text", "object", "list"])
 def test_what_cannot_be_called_is_refused(thing):
     with pytest.raises(TypeError, match="can be called"):
         crosstown_traffic()(thing)
