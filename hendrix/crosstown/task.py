@@ -36,15 +36,16 @@ class Task:
     :ivar name: how logs and metrics call it.
     :ivar same_thread: it runs on the thread that served the request.
     :ivar serial: it runs when the serial task before it has ended.
+    :ivar portable: the function, where it asks for a worker process.
     :ivar no_go: status codes that stop it.
     :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
-    :ivar portable: its function, if it asks for a worker process.
     :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
     """
 
     __slots__ = (
+        "portable",
         "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "name", "no_go", "on_disconnect", "origin",
-        "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
@@ -55,11 +56,12 @@ class Task:
         *,
         same_thread: bool = False,
         serial: bool = False,
+        portable: Portable | None = None,
         on_disconnect: str = "run",
         timeout_warning: float | None = None,
     ) -> None:
-        self._function: Callable[[], Any] | None = function
-        self.portable = function if isinstance(function, Portable) else None
+        self._function: Callable[[], Any] | None = portable or function
+        self.portable = portable
         self._context: contextvars.Context | None = contextvars.copy_context()
         self._lock = threading.Lock()
         self._ended: threading.Event | None = None

@@ -48,16 +48,16 @@ class CrosstownTraffic:
 
     :param same_thread: on the thread that served the request, after the response; one such task after another.
     :param serial: on the crew, but not before the serial task before it has ended.
+    :param process: in a worker process, of which ``--crosstown-processes`` says how many there are. The function stands at the top of a
+        module, and it and its arguments can be pickled. Where there is no response, it runs in this process.
     :param no_go_status_codes: codes that stop it, as ``[404, "5xx", "400-405"]``; default 4xx and 5xx; ``[]`` for none.
     :param fail_without_response: where there is no response, raise `NoResponse`. Otherwise the function runs at once:
     :param block_without_response: True: here, before the decorator returns. False: on a thread of its own.
     :param on_disconnect: "run" or "skip": what to do if the client left before it had the last byte.
-    :param process: in a worker process, of which ``--crosstown-processes`` says how many there are. The function stands at the top of a
-        module, and it and its arguments can be pickled. Where there is no response, it runs in this process.
     :param name: how logs and metrics call it; default is the function's qualified name.
     :param timeout_warning: seconds after which a running task is logged with its stack.
-    :raises ValueError: at decoration, for codes that are none.
     :raises NotPortable, NoProcesses: at decoration, for a function that cannot go to another process; where there is none.
+    :raises ValueError: at decoration, for codes that are none.
 
     :ivar on_error: called with the task and what it raised, on its thread.
     """
@@ -85,23 +85,25 @@ class CrosstownTraffic:
         *,
         same_thread: bool = False,
         serial: bool = False,
+        process: bool = False,
         no_go_status_codes: Iterable[Code] | Code | None = None,
         fail_without_response: bool = False,
         block_without_response: bool = True,
         on_disconnect: str = "run",
-        process: bool = False,
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
         if not callable(function):
             raise TypeError(f"crosstown_traffic decorates what can be called, not {function!r}")
+        portable = Portable(function, name or name_of(function)) if process else None
         name = name or name_of(function)
         task = Task(
-            Portable(function, name) if process else function,
+            function,
             name,
             parse(DEFAULT if no_go_status_codes is None else no_go_status_codes),
             same_thread=same_thread,
             serial=serial,
+            portable=portable,
             on_disconnect=on_disconnect,
             timeout_warning=timeout_warning,
         )
@@ -121,10 +123,10 @@ def _check(
     no_go_status_codes: Iterable[Code] | Code | None = None,
     on_disconnect: str = "run",
     same_thread: bool = False,
+    process: bool = False,
     serial: bool = False,
     fail_without_response: bool = False,
     block_without_response: bool = True,
-    process: bool = False,
     name: str | None = None,
     timeout_warning: float | None = None,
 ) -> None:
