@@ -43,9 +43,8 @@ class Task:
     """
 
     __slots__ = (
-        "portable",
         "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "name", "no_go", "on_disconnect", "origin",
-        "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
