@@ -24,6 +24,10 @@ class NoResponse(LocalError):
     """There is no response here that the task could follow, and ``fail_without_response`` was asked for."""
 
 
+class NoTransactions(LocalError):
+    """``after_commit`` was asked for, and nobody here knows of transactions."""
+
+
 class Following(Response, Protocol):
     """A response that tasks can be queued behind."""
 
@@ -33,6 +37,10 @@ class Following(Response, Protocol):
 
 #: The response that is being made here, None outside of any.
 current: ContextVar[Following | None] = ContextVar("hendrix_response", default=None)
+
+#: Have a task start, by a call, when the transaction that is open on this thread commits, on the database of this alias (None: the
+#: default); the task never starts if it rolls back. `hendrix.django` sets it.
+start_on_commit: Callable[[Task, Callable[[], None], str | None], None] | None = None
 
 
 class CrosstownTraffic:
@@ -51,9 +59,12 @@ class CrosstownTraffic:
     :param fail_without_response: where there is no response, raise `NoResponse`. Otherwise the function runs at once:
     :param block_without_response: True: here, before the decorator returns. False: on a thread of its own.
     :param on_disconnect: "run" or "skip": what to do if the client left before it had the last byte.
+    :param after_commit: wait for the commit of the transaction that is open here, and never run if it rolls back; True or the alias of a
+        database. Needs ``hendrix.django`` among the INSTALLED_APPS.
     :param name: how logs and metrics call it; default is the function's qualified name.
     :param timeout_warning: seconds after which a running task is logged with its stack.
     :raises ValueError: at decoration, for codes that are none.
+    :raises NoTransactions: at decoration, for ``after_commit`` without ``hendrix.django``.
 
     :ivar on_error: called with the task and what it raised, on its thread.
     """
@@ -84,6 +95,7 @@ class CrosstownTraffic:
         fail_without_response: bool = False,
         block_without_response: bool = True,
         on_disconnect: str = "run",
+        after_commit: bool | str = False,
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
@@ -97,14 +109,15 @@ class CrosstownTraffic:
             timeout_warning=timeout_warning,
         )
         response = current.get()
-        if response is not None:
-            response.follow_with(task)
-        elif fail_without_response:
+        if response is None and fail_without_response:
             raise NoResponse(f"{task.name}: there is no response here that it could follow")
-        elif block_without_response:
-            alone.run(task)
+        if not after_commit:
+            _start(task, response, block_without_response)
+        elif start_on_commit is None:
+            raise NoTransactions(f'{task.name}: after_commit needs "hendrix.django" among the INSTALLED_APPS')
         else:
-            threading.Thread(target=alone.run, args=(task,), name=task.name).start()
+            alias = after_commit if isinstance(after_commit, str) else None
+            start_on_commit(task, partial(_start, task, response, block_without_response), alias)
         return task
 
 
@@ -115,6 +128,16 @@ def name_of(function: Any) -> str:
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
+def _start(task: Task, response: Following | None, block_without_response: bool) -> None:
+    if response is not None:
+        response.follow_with(task)
+    elif block_without_response:
+        task.inline = True
+        alone.run(task)
+    else:
+        threading.Thread(target=alone.run, args=(task,), name=task.name).start()
+
+
 def _check(
     no_go_status_codes: Iterable[Code] | Code | None = None,
     on_disconnect: str = "run",
@@ -122,6 +145,7 @@ def _check(
     serial: bool = False,
     fail_without_response: bool = False,
     block_without_response: bool = True,
+    after_commit: bool | str = False,
     name: str | None = None,
     timeout_warning: float | None = None,
 ) -> None:
