@@ -54,5 +54,8 @@ setup(
     zip_safe=False,
     install_requires=["twisted>=26.10", "zope.interface>=5", "httptools>=0.9"],
     extras_require={**FEATURES, "test": TEST, "docs": DOCS, "dev": TEST + DEVELOP},
-    entry_points={"console_scripts": ["hendrix = hendrix.cli:main", "hx = hendrix.cli:main"]},
+    entry_points={
+        "console_scripts": ["hendrix = hendrix.cli:main", "hx = hendrix.cli:main"],
+        "pytest11": ["hendrix = hendrix.pytest_plugin"],
+    },
 )

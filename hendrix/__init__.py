@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "6.0.0.dev0"
-__all__ = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService"]
+__all__ = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService", "testing"]
 
 _MODULE_OF = {
     "HendrixDeploy": "deploy",
@@ -21,7 +21,7 @@ _MODULE_OF = {
 }
 
 if TYPE_CHECKING:
-    from hendrix import errors as errors
+    from hendrix import errors as errors, testing as testing
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS
     from hendrix.options import Options as Options, Settings as Settings
     from hendrix.service import makeService as makeService

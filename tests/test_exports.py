@@ -9,7 +9,7 @@ import pytest
 
 import hendrix
 
-PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService"]
+PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService", "testing"]
 
 IMPORT_ALL = """
 import pkgutil, sys, hendrix
