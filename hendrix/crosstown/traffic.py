@@ -42,6 +42,10 @@ current: ContextVar[Following | None] = ContextVar("hendrix_response", default=N
 #: default); the task never starts if it rolls back. `hendrix.django` sets it.
 start_on_commit: Callable[[Task, Callable[[], None], str | None], None] | None = None
 
+#: Each is given the function of a task where that is decorated, and gives the one to be called in its place, in the task's context: for
+#: what a context variable does not carry to another thread. `hendrix.django` adds to it.
+carrying: list[Callable[[Function], Function]] = []
+
 
 class CrosstownTraffic:
     """Run a function when the response has gone out over the wire.
@@ -99,9 +103,12 @@ class CrosstownTraffic:
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
+        name = name or name_of(function)
+        for carry in carrying:
+            function = carry(function)
         task = Task(
             function,
-            name or name_of(function),
+            name,
             parse(DEFAULT if no_go_status_codes is None else no_go_status_codes),
             same_thread=same_thread,
             serial=serial,
