@@ -110,16 +110,17 @@ class HeldTraffic:
         del self.after[0]
         return HeldTask(task)
 
-    def run(self, status: int = 200, *, client_left: bool = False) -> list[Task]:
+    def run(self, status: int | None = None, *, client_left: bool = False) -> list[Task]:
         """Run what waits as after a response with this status: on this thread, in decorated order, each past its own gate, and what the
         tasks themselves queue as well.
 
+        :param status: default is that of the last response that Django's test client had in the block, else 200.
         :param client_left: as if the client had left before it had the last byte.
         :returns: the tasks that waited; their ``state`` says what became of each.
         :raises Exception: what the first task that failed has raised; the others have run all the same.
         """
         tasks = self.tasks
-        errors = self.finish(status, client_left=client_left)
+        errors = self.finish(int(self.code) if status is None else status, client_left=client_left)
         if errors:
             raise errors[0]
         return tasks

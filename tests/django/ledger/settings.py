@@ -1,0 +1,22 @@
+"""Settings; ``LEDGER_DATABASE`` names the SQLite file, ``LEDGER_ATOMIC=1`` gives each view a transaction."""
+
+import os
+
+SECRET_KEY = "of a test"
+ALLOWED_HOSTS = ["*"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "hendrix.django", "ledger"]
+ROOT_URLCONF = "ledger.urls"
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("LEDGER_DATABASE", ":memory:"),
+        "ATOMIC_REQUESTS": os.environ.get("LEDGER_ATOMIC") == "1",
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French")]
+TIME_ZONE = "UTC"
+USE_TZ = True
+TASKS = {"default": {"BACKEND": "hendrix.django.tasks.CrosstownBackend"}}

@@ -1,0 +1,12 @@
+"""Where the views are."""
+
+from django.urls import path
+
+from ledger import views
+
+urlpatterns = [
+    path("probe/", views.probe),
+    path("order/", views.order),
+    path("lines/", views.lines),
+    path("connections/", views.connections_open),
+]
