@@ -8,5 +8,4 @@ urlpatterns = [
     path("probe/", views.probe),
     path("order/", views.order),
     path("lines/", views.lines),
-    path("connections/", views.connections_open),
 ]

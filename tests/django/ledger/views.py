@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 
@@ -48,18 +46,3 @@ def order(request: HttpRequest) -> HttpResponse:
 
 def lines(request: HttpRequest) -> JsonResponse:
     return JsonResponse([line.text for line in Line.objects.order_by("pk")], safe=False)
-
-
-_open: dict[int, BaseDatabaseWrapper] = {}
-
-
-def _remember(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    _open[id(connection)] = connection
-
-
-connection_created.connect(_remember)
-
-
-def connections_open(request: HttpRequest) -> JsonResponse:
-    """How many connections to the database are open, this thread's aside."""
-    return JsonResponse(sum(each.connection is not None for each in list(_open.values()) if each is not connections["default"]), safe=False)
