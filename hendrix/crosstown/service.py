@@ -52,6 +52,7 @@ class CrosstownService(Service):
         assert crew is not None
         self.dispatcher = Dispatcher(crew, self._threads)
         self.dispatcher.on_error = _report
+        traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
 
     def stopService(self) -> Deferred[None]:
@@ -61,6 +62,8 @@ class CrosstownService(Service):
 
     async def _drain(self) -> None:
         dispatcher = self.dispatcher
+        if traffic.serving is dispatcher:
+            traffic.serving = None
         if dispatcher is not None:
             deadline = self._reactor.seconds() + self._grace
             if not dispatcher.idle:

@@ -46,6 +46,9 @@ start_on_commit: Callable[[Task, Callable[[], None], str | None], None] | None =
 #: what a context variable does not carry to another thread. `hendrix.django` adds to it.
 carrying: list[Callable[[Function], Function]] = []
 
+#: The dispatcher of the server that this process is, None in any other.
+serving: Dispatcher | None = None
+
 
 class CrosstownTraffic:
     """Run a function when the response has gone out over the wire.
