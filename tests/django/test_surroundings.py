@@ -131,9 +131,9 @@ class TestConnections(TransactionTestCase):
         with held_traffic() as held:
             with transaction.atomic():
                 outer = crosstown_traffic(lambda: None, after_commit=True)
-                savepoint = transaction.savepoint()
-                inner = crosstown_traffic(lambda: None, after_commit=True)
-                transaction.savepoint_rollback(savepoint)
+                with transaction.atomic():
+                    inner = crosstown_traffic(lambda: None, after_commit=True)
+                    transaction.set_rollback(True)
                 assert (inner.state, held.tasks) == (CANCELLED, [])
             assert held.tasks == [outer]
 
