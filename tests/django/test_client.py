@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from django.core.signals import request_finished
 from django.db import connection, transaction
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.test import Client, SimpleTestCase, TestCase, TransactionTestCase, override_settings
@@ -126,8 +127,10 @@ class TestRunning(SimpleTestCase):
     def test_a_task_of_a_streaming_response_that_fails_is_raised_by_its_end(self) -> None:
         set_probe(lambda request: crosstown_traffic(lambda: 1 / 0) and StreamingHttpResponse(["a"]))
         response = self.client.get("/probe/")
+        receivers = len(request_finished.receivers)
         with pytest.raises(ZeroDivisionError):
             list(response.streaming_content)
+        assert len(request_finished.receivers) == receivers
 
     def test_each_request_has_its_own(self) -> None:
         ran: list[str] = []
@@ -224,6 +227,12 @@ class TestInsideATestCase(TestCase):
         set_probe(view)
         self.client.get("/probe/")
         assert handles[0].state == CANCELLED
+
+    def test_what_waited_before_the_request_still_waits(self) -> None:
+        handle = crosstown_traffic(lambda: None, after_commit=True)
+        set_probe(lambda request: HttpResponse())
+        self.client.get("/probe/")
+        assert handle.state == WAITING
 
     def test_captured_callbacks_do_not_run_them_twice(self) -> None:
         ran: list[str] = []
