@@ -112,10 +112,10 @@ class Settings:
         1 << 30, LIMITS, "SIZE", size(0, 1 << 40), "Largest request body in bytes, or with k, M, G; above it 413.", shown="1G"
     )
     max_head: int = setting(
-        32768, LIMITS, "SIZE", size(1024, 1 << 20), "Largest request line with headers, in bytes; above it 431.", shown="32k"
+        32768, LIMITS, "SIZE", size(1024, 1 << 20), "Largest request line with headers, in bytes; above it 431 or 414.", shown="32k"
     )
     header_timeout: float = setting(
-        30.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a whole request head to arrive, from its first byte.", shown="30"
+        30.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a whole request head to arrive, from connecting or from its first byte.", shown="30"
     )
     body_timeout: float = setting(60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For the next byte of a request body.", shown="60")
     keepalive: float = setting(

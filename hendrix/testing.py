@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hendrix.crosstown.dispatcher import Dispatcher, Response
-from hendrix.crosstown.gate import DEFAULT, parse
+from hendrix.crosstown.dispatcher import Dispatcher, Response, plain
 from hendrix.crosstown.task import Task
-from hendrix.crosstown.traffic import current, name_of
+from hendrix.crosstown.traffic import current
 
 __all__ = ["AsyncTestMixin", "HeldTask", "HeldTraffic", "held_traffic"]
 
@@ -29,7 +28,7 @@ class _Here(Dispatcher):
         super().__init__(_NoCrew(), 0)
         self.errors: list[BaseException] = []
 
-    def _follow(self, response: Response) -> None:
+    def _follow(self, response: Response, serving: bool) -> None:
         for task in self._passed(response):
             task.inline = True
             self.run(task)
@@ -74,7 +73,8 @@ class HeldTraffic:
     """
 
     title = "a response in a test"
-    gone = False
+    failed = gone = False
+    last: Task | None = None
     out_at = 0.0
     code = "200"
 
@@ -98,7 +98,7 @@ class HeldTraffic:
     @property
     def tasks(self) -> list[Task]:
         """The tasks that wait, in decorated order."""
-        self.after[:] = [entry if isinstance(entry, Task) else _task(entry) for entry in self.after]
+        self.after[:] = [entry if isinstance(entry, Task) else plain(entry) for entry in self.after]
         return list(self.after)
 
     def take(self) -> HeldTask:
@@ -187,7 +187,3 @@ class AsyncTestMixin(unittest.TestCase):
             return self.crosstown.take()
         except IndexError:
             raise StopIteration("No more tasks.") from None
-
-
-def _task(function: Callable[[], Any]) -> Task:
-    return Task(function, name_of(function), parse(DEFAULT))

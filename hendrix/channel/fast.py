@@ -3,6 +3,10 @@
 *An event is a hint, the pop is the baton.* What waits for input stands in ``armed`` under its file descriptor, and whoever pops it from
 there, a worker that was told of input or the reactor at a deadline, owns it until it arms it again. So a late event for a descriptor
 that has been closed and used again does no harm: it makes somebody look at a connection that has nothing to read.
+
+*The owner alone touches the descriptor.* It tells the kernel first and puts itself in ``armed`` second: from then on another may close
+the descriptor, and a stranger may have its number. An event that comes in between finds nobody; it is noted in ``missed``, and who arms
+looks there last.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ from hendrix.threads.crew import Crew
 
 log = Logger(namespace="hendrix.channel")
 
-READ = select.EPOLLIN | select.EPOLLONESHOT
-WRITE = select.EPOLLOUT | select.EPOLLONESHOT
-
+# Without these (macOS) all connections take the reactor lane.
 AVAILABLE = hasattr(select, "epoll") and hasattr(select, "EPOLLONESHOT") and hasattr(os, "eventfd")
+READ = select.EPOLLIN | select.EPOLLONESHOT if AVAILABLE else 0
+WRITE = select.EPOLLOUT | select.EPOLLONESHOT if AVAILABLE else 0
 
 
 class Holder(Protocol):
@@ -52,6 +56,7 @@ class FastLane:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._poller = select.epoll()
         self._armed: dict[int, Holder] = {}
+        self._missed: set[int] = set()
         self._clock = clock
         self.now = clock()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -65,14 +70,24 @@ class FastLane:
         self.now = self._clock()
         for fd, _ in events:
             holder = armed.pop(fd, None)
+            if holder is None and fd != self._bell:
+                self._missed.add(fd)
+                holder = armed.pop(fd, None)  # note first, look second: who arms puts itself there first, and looks at the notes second
             if holder is not None:
                 try:
                     holder.ready()
                 except Exception:
-                    log.failure("reading from a socket failed: this is a bug in hendrix")
-                    holder.fail()
+                    self._fail(holder)
             elif fd == self._bell:
                 self._hear()
+
+    def _fail(self, holder: Holder) -> None:
+        """Whatever goes wrong with one of them, the thread that polls lives on."""
+        log.failure("reading from a socket failed: this is a bug in hendrix")
+        try:
+            holder.fail()
+        except Exception:
+            log.failure("closing a socket failed: this is a bug in hendrix")
 
     def wake(self) -> None:
         try:
@@ -90,13 +105,23 @@ class FastLane:
 
     def arm(self, holder: Holder, fd: int, events: int) -> None:
         """Wait for ``events``. From here on the holder belongs to whoever pops it."""
-        self._armed[fd] = holder
         self._poller.modify(fd, events)
+        self._armed[fd] = holder
+        if self._missed:
+            self._arm_again(holder, fd)
 
     def arm_first(self, holder: Holder, fd: int, events: int) -> None:
         """The same for a descriptor that is new here."""
-        self._armed[fd] = holder
         self._poller.register(fd, events)
+        self._armed[fd] = holder
+        if self._missed:
+            self._arm_again(holder, fd)
+
+    def _arm_again(self, holder: Holder, fd: int) -> None:
+        """If an event came before the holder stood in ``armed``. Only its owner takes the note: it may be for another by now."""
+        if fd in self._missed and self.claim(holder, fd):
+            self._missed.discard(fd)
+            holder.arm()
 
     def claim(self, holder: Holder, fd: int) -> bool:
         """Take a holder that waits (the reactor thread). False if somebody else has it."""
@@ -133,10 +158,13 @@ class Acceptor:
     :param listening: non-blocking; closed by `stop`.
     :param connected: called with each new socket and the client's address, on the thread that accepted it.
     :param call_later: calls a function after so many seconds; called on any thread.
+    :ivar closed: it has been stopped, and all that it ever accepts has been.
     """
 
     # Accepted in one go before others have their turn.
     AT_ONCE = 64
+    # The same when it is stopped: all that the kernel may have completed.
+    AT_LAST = 4096
     # Seconds to leave new connections alone when there are no file descriptors left.
     PAUSE = 1.0
 
@@ -150,35 +178,42 @@ class Acceptor:
         self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
         self._fd = listening.fileno()
         self._stopped = False
+        self.closed = False
 
     def start(self) -> None:
         self._lane.arm_first(self, self._fd, READ)
 
     def ready(self) -> None:
+        stopped = self._stopped
         try:
-            for _ in range(self.AT_ONCE):
+            for _ in range(self.AT_LAST if stopped else self.AT_ONCE):
                 connection, address = self._socket.accept()
                 self._connected(connection, address)
         except (BlockingIOError, ConnectionAbortedError):
             pass
         except OSError as error:
-            log.error("cannot accept a connection: {error}; trying again in {pause} s", error=error, pause=self.PAUSE)
-            self._call_later(self.PAUSE, self.arm)
-            return
-        self.arm()
+            log.error("cannot accept a connection: {error}", error=error)
+            if not stopped:
+                self._call_later(self.PAUSE, self.arm)
+                return
+        if stopped:
+            self._lane.forget(self._fd)
+            self._socket.close()
+            self.closed = True
+        else:
+            self.arm()
 
     def arm(self) -> None:
         self._lane.arm(self, self._fd, READ)
         # Look second: `stop` raises the flag first and looks for it in `armed` second.
         if self._stopped and self._lane.claim(self, self._fd):
-            self._lane.forget(self._fd)
-            self._socket.close()
+            self.ready()
 
     def fail(self) -> None:
         self.arm()
 
     def stop(self) -> None:
-        """Accept what the kernel has completed already, and no more (the reactor thread)."""
+        """Accept what the kernel has completed already, and no more (the reactor thread). If a worker has it, that sees to it."""
         self._stopped = True
         if self._lane.claim(self, self._fd):
             self.ready()

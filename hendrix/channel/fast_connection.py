@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from hendrix.channel.fast import READ, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
+from hendrix.channel.sent import unsent, watch
 from hendrix.channel.site import LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
@@ -132,9 +133,6 @@ class FastConnection:
         if not data:
             self.close()
             return
-        self._receive(data)
-
-    def _receive(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
             parser = self._parser = self._site.parser()
@@ -149,9 +147,9 @@ class FastConnection:
 
     def _queue(self, parser: RequestParser) -> None:
         """Stand in line for a worker, or hear that the line is too long."""
-        crew = self._lane.crew
-        if crew.backlog < self._site.limits.backlog or not parser.requests:
-            crew.enqueue(self)
+        ready = self._lane.crew.ready
+        if len(ready) < self._site.limits.backlog or not parser.requests:
+            ready.append(self)
             return
         self._keep_alive = False
         self._transmit(self._site.overloaded(parser.requests.popleft(), self._peer))
@@ -167,7 +165,7 @@ class FastConnection:
                 parser.wants_continue = False
                 self._transmit(CONTINUE)
             stage = parser.stage
-        if self.draining and (stage == IDLE or parser is None):
+        if self.draining and (stage == IDLE or parser is None) and not self._late:
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -249,8 +247,20 @@ class FastConnection:
     # Sent. The owner is the worker, or the monitor for it, or the thread that polls.
 
     def send(self) -> None:
+        """The last bytes of the turn. As `_transmit`, which is one call more."""
         data, self._answer = self._answer, b""
-        self._transmit(data)
+        if self._unsent or not data or not self.open:
+            self._transmit(data)
+            return
+        try:
+            sent = self._socket.send(data, DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.open = False
+            return
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
 
     def sent(self) -> None:
         """The turn is over, and all of it sent or kept."""
@@ -280,11 +290,32 @@ class FastConnection:
 
     def complete(self, response: Response) -> None:
         """All of a response is sent or kept."""
-        if not self._unsent and self.open:
+        if response.closed and not response.after and not self._late and not self._unsent and self.open:
             response.went_out()
+            return
+        self._late.append(response)
+        self._finished = self._lane.now
+        if self.open and not self._unsent:
+            self._taken()
+
+    def _taken(self) -> None:
+        """The kernel has taken all. What has tasks is out when it has sent it, too."""
+        if any(response.after or not response.closed for response in self._late) and unsent(self._socket):
+            watch.add(self)
         else:
-            self._late.append(response)
-            self._finished = self._lane.now
+            self._all_out()
+
+    def look_whether_sent(self) -> bool:
+        """Whether it is to be asked no more (the thread of the watch, which takes the baton)."""
+        if not self._late or not self.open:
+            return True
+        if not self._lane.claim(self, self.fd):
+            return False  # a worker has it
+        sent = not self._unsent and not unsent(self._socket)
+        if sent:
+            self._all_out()
+        self.arm()
+        return sent
 
     def _all_out(self, gone: bool = False) -> None:
         late, self._late = self._late, []
@@ -346,7 +377,7 @@ class FastConnection:
         if self._push():
             self.since = self._lane.now
         if self._late and not self._unsent and self.open:
-            self._all_out()
+            self._taken()
         self.sent()
 
     def _wait_for_room(self) -> None:
@@ -380,6 +411,7 @@ class FastConnection:
         except BlockingIOError:
             self._arm(READ)
         except OSError:
+            self.stage = IDLE
             self.close()
 
     def fail(self) -> None:
@@ -389,7 +421,8 @@ class FastConnection:
         """Let go of everything (the owner)."""
         self.open = False
         self.owners.discard(self)
-        self._all_out(gone=True)
+        # After our own end of the connection nobody hears of the client's: it is taken for one that reads.
+        self._all_out(gone=self.stage != LINGERING or reset)
         if self._parser is not None:
             self._parser.close()
             for request in self._parser.requests:
@@ -420,7 +453,8 @@ class FastConnection:
         if not self._lane.claim(self, self.fd):
             return
         if self._holds_up_tasks(now):
-            log.warn("the client at {peer} has not read for {seconds:g} s: tasks start", peer=self._peer[0], seconds=WIRE_TIMEOUT)
+            if any(response.after for response in self._late):
+                log.warn("the client at {peer} has not read for {seconds:g} s: tasks start", peer=self._peer[0], seconds=WIRE_TIMEOUT)
             self._all_out()
         if not self.overdue(now):
             self.arm()

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -20,6 +21,7 @@ from zope.interface import implementer
 
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
+from hendrix.channel.sent import LONGEST_LOOK, unsent
 from hendrix.channel.site import BUSY, LINGERING, SENDING, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
@@ -30,6 +32,7 @@ from hendrix.wire.response import CONTINUE, Stamp
 
 log = Logger(namespace="hendrix.channel")
 
+UNKNOWN: Peer = ("", "")
 # Seconds between two looks whether a response with tasks is out.
 LOOK = 0.001
 # Requests of one connection that wait; above, it is not read.
@@ -46,7 +49,7 @@ class ReactorConnection(Protocol):
 
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
-        self.peer: Peer = ("", "")
+        self.peer: Peer = UNKNOWN
         self.draining = False
         self.lost = threading.Event()
         self.room = threading.Event()
@@ -64,8 +67,6 @@ class ReactorConnection(Protocol):
 
     def connectionMade(self) -> None:
         self._owners.add(self)
-        address = self.transport.getPeer()
-        self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
         if ISSLTransport.providedBy(self.transport):
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
             self._parser = self.site.parser()
@@ -75,6 +76,9 @@ class ReactorConnection(Protocol):
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
+        if self.peer is UNKNOWN:  # not before: haproxy: learns it from the first bytes
+            address = self.transport.getPeer()
+            self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
         if self._closing or self._refusal is not None:
             return  # lingering
         try:
@@ -97,7 +101,8 @@ class ReactorConnection(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.lost.set()
         self.room.set()
-        self._all_out(gone=True)
+        done = self._closing and not self._outgoing and reason is not None and reason.check(ConnectionDone)
+        self._all_out(gone=not done)
         self._owners.discard(self)
         self._parser.close()
         for request in self._parser.requests:
@@ -171,13 +176,14 @@ class ReactorConnection(Protocol):
             # TLS gathers small writes for one turn of the reactor, then hands them to the socket below.
             self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle)
 
-    def _all_out_if_idle(self) -> None:
+    def _all_out_if_idle(self, look: float = LOOK) -> None:
         """Whether the kernel has taken all: then the reactor no longer waits to write to the socket. It does not tell, so we ask again."""
         if self.lost.is_set():
             self._all_out(gone=True)
         elif self._late and not self._outgoing and not self._paused:
-            if self._lowest in self._reactor.getWriters() and any(response.after or not response.closed for response in self._late):
-                self._reactor.callLater(LOOK, self._all_out_if_idle)
+            waits = any(response.after or not response.closed for response in self._late)
+            if waits and (self._lowest in self._reactor.getWriters() or unsent(getattr(self._lowest, "socket", None))):
+                self._reactor.callLater(look, self._all_out_if_idle, min(look * 1.5, LONGEST_LOOK))
             else:
                 self._all_out()
 
@@ -256,7 +262,8 @@ class ReactorConnection(Protocol):
     def expire(self, now: float) -> None:
         """Close if overdue, saying why if a request was begun (RFC 9110 section 15.5.9)."""
         if self._late and now - self._finished > WIRE_TIMEOUT:
-            log.warn("the client at {peer} has not read for {seconds:g} s: tasks start", peer=self.peer[0], seconds=WIRE_TIMEOUT)
+            if any(response.after for response in self._late):
+                log.warn("the client at {peer} has not read for {seconds:g} s: tasks start", peer=self.peer[0], seconds=WIRE_TIMEOUT)
             self._all_out()
         if not self.overdue(now):
             return

@@ -8,8 +8,8 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from hendrix.crosstown.dispatcher import Dispatcher, Follow
-from hendrix.crosstown.task import Task
+from hendrix.crosstown.dispatcher import Dispatcher, Follow, plain
+from hendrix.crosstown.task import Task, enclosing
 from hendrix.wire.http1 import Request
 from hendrix.wsgi.call import Exchange, Outlet
 
@@ -29,19 +29,22 @@ class Response(Exchange):
 
     out = closed = gone = False
     out_at = 0.0
+    last: Task | None = None
     _waiter: threading.Event | None = None
 
     def __init__(self, request: Request, outlet: Outlet, dispatcher: Dispatcher) -> None:
-        super().__init__(request, outlet)
+        self._request, self._outlet, self._dispatcher = request, outlet, dispatcher  # as Exchange does, without the call
         self.after: list[Any] = []
-        self._dispatcher = dispatcher
 
     @property
     def title(self) -> str:
         return self._name()
 
     def follow_with(self, task: Task) -> None:
-        """The task is to run after this response (any thread)."""
+        """The task is to run after this response, and after the task that it is queued in (any thread)."""
+        around = enclosing.get()
+        if around is not None and around.contains(task):
+            return
         self._dispatcher.queue(self, task)
         # Append first, look second; the others raise their flags first and look second. So nobody's task is left behind.
         if self.closed and self.out:
@@ -62,6 +65,7 @@ class Response(Exchange):
 
     def ended(self) -> None:
         """The application has no more to do with it, and there are tasks (the serving thread). Runs those that want this thread."""
+        self._adopt()
         if not self.out and any(isinstance(task, Task) and task.same_thread for task in self.after):
             waiter = self._waiter = threading.Event()
             # Raise the waiter first, look for the flag second.
@@ -71,4 +75,12 @@ class Response(Exchange):
         self.closed = True
         if self.out:
             self.out_at = self.out_at or time.monotonic()
-            self._dispatcher.follow(self)
+            self._dispatcher.follow(self, serving=True)
+
+    def _adopt(self) -> None:
+        """What was put into the list by hand becomes a task here, in the context of its request. Nobody takes from the list before
+        ``closed``."""
+        self._dispatcher.expect(self)
+        for index, entry in enumerate(self.after):
+            if not isinstance(entry, Task):
+                self.after[index] = plain(entry)

@@ -105,17 +105,18 @@ class Site:
 
     def refuse(self, error: PeerError, peer: Peer, method: str) -> bytes:
         """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
-        if self.access is not None:
-            self.access(NOT_A_REQUEST, peer[0], str(error.status), 0, 0.0)
-        return refusal(error, self.stamp, bare=method == "HEAD")
+        return self._logged(NOT_A_REQUEST, peer, error, refusal(error, self.stamp, bare=method == "HEAD"))
 
     def overloaded(self, request: Request, peer: Peer) -> bytes:
         """The answer when the backlog is full; the connection ends with it."""
-        if self.access is not None:
-            self.access(request, peer[0], "503", 0, 0.0)
         if request.content is not None:
             request.content.close()
-        return refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD")
+        return self._logged(request, peer, OVERLOADED, refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD"))
+
+    def _logged(self, request: Request, peer: Peer, error: PeerError, answer: bytes) -> bytes:
+        if self.access is not None:
+            self.access(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2]), 0.0)
+        return answer
 
 
 NOT_A_REQUEST = Request()

@@ -70,7 +70,7 @@ class Listener:
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
-            return f"unix:{os.fsdecode(name)}"
+            return f"unix:{os.path.abspath(os.fsdecode(name))}"
         place = getattr(host, "host", None)
         if place is None:
             return str(host)
@@ -79,7 +79,7 @@ class Listener:
 
     @property
     def secure(self) -> bool:
-        return self.description.partition(":")[0] in ("ssl", "tls", "txsni")
+        return self.description.removeprefix("haproxy:").partition(":")[0] in ("ssl", "tls", "txsni")
 
     @property
     def url(self) -> str:

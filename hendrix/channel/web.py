@@ -185,14 +185,19 @@ class Web(Service):
         if self.connections:
             log.info("draining; open connections: {count}", count=len(self.connections))
         deadline = self._reactor.seconds() + self._grace
-        while self.connections and self._reactor.seconds() < deadline:
+        while self._open and self._reactor.seconds() < deadline:
             self._drain_step()
-            if self.connections:
+            if self._open:
                 await deferLater(self._reactor, DRAIN_STEP)
         self._cut()
         if self._sweep.running:
             self._sweep.stop()
         self._acceptors = []
+
+    @property
+    def _open(self) -> bool:
+        """Whether there are connections, or a worker may still be accepting one."""
+        return not all(acceptor.closed for acceptor in self._acceptors) or bool(self.connections)
 
     def _drain_step(self) -> None:
         if self._crew.lane is not None:

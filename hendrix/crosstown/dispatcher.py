@@ -3,7 +3,8 @@
 The rules:
 
 - Rule 1: the tasks of a response start in decorated order. Those that are ``same_thread`` run one after another on the thread that served
-  it; the others side by side on the crew; the ``serial`` ones among them one after another.
+  it; the others side by side on the crew; the ``serial`` ones among them one after another. A task that is queued in another starts
+  when that one has ended. A ``same_thread`` task that comes when the thread that served has gone on is ``serial``.
 - Rule 2: at most ``threads`` tasks run on the crew at a time; the next ones wait. When ``queue`` tasks wait, a further one runs on the
   thread that brings it, which is logged: nothing is dropped.
 - Rule 3: a task that raises is logged with its request, and the next one runs.
@@ -23,7 +24,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hendrix.crosstown.gate import DEFAULT, parse
-from hendrix.crosstown.task import FAILED, Task
+from hendrix.crosstown.task import FAILED, Task, name_of
+from hendrix.threads.worker import Worker
 
 log = Logger(namespace="hendrix.crosstown")
 
@@ -36,12 +38,16 @@ class Response(Protocol):
 
     :ivar after: the tasks, and plain callables, in the order in which they were decorated.
     :ivar code: the status that was sent, three digits, or "".
+    :ivar failed: the application raised.
+    :ivar last: the serial task that the next one waits for.
     :ivar gone: the client left before it could have the last byte.
     :ivar out_at: when the last byte left, as `time.monotonic` says it.
     """
 
     after: list[Any]
     code: str
+    failed: bool
+    last: Task | None
     gone: bool
     out_at: float
 
@@ -60,6 +66,18 @@ class Crew(Protocol):
 around: list[Callable[[Task], AbstractContextManager[Any]]] = []
 
 
+def surrounded(task: Task) -> None:
+    """Call a task that has begun, with what is `around` it. Never raises; the task has ended."""
+    try:
+        with ExitStack() as stack:
+            for manager in around:
+                stack.enter_context(manager(task))
+            task.call()
+    except BaseException as error:
+        log.failure("what surrounds the task {name} raised", name=task.name)
+        task.fail(error)
+
+
 class Dispatcher:
     """One for a process.
 
@@ -75,9 +93,11 @@ class Dispatcher:
         self._lock = threading.Lock()  # guards all below
         self._waiting: deque[Task] = deque()
         self._places = 0
+        self._held: dict[Task, Response | None] = {}  # those that have passed the gate and not begun, in their order
         self._pending: set[Response] = set()
         self._following: set[Response] = set()
         self.running: set[Task] = set()
+        self._over = False
         self.done = self.failed = self.stopped = self.cancelled = self.overflowed = 0
         self.slowest_start = 0.0
         self.on_error: Callable[[Task, BaseException], None] | None = None
@@ -88,69 +108,92 @@ class Dispatcher:
         """The task is to run after this response. Whoever calls looks afterwards whether the response is out already."""
         with self._lock:
             self._pending.add(response)
-        response.after.append(task)
+            response.after.append(task)
+
+    def expect(self, response: Response) -> None:
+        """There are tasks in the response's list that were put there by hand: the process must not end before them."""
+        with self._lock:
+            self._pending.add(response)
 
     # The response is out. On a thread of the crew.
 
-    def follow(self, response: Response) -> None:
-        """Start its tasks. Those that are ``same_thread`` run here, before this returns."""
-        while response.after:
+    def follow(self, response: Response, serving: bool = False) -> None:
+        """Start its tasks.
+
+        :param serving: this is the thread that served the request: those that are ``same_thread`` run here, before this returns.
+        """
+        while True:
             with self._lock:
                 if response in self._following:
                     return  # whoever is at it takes all
+                if not response.after:
+                    self._pending.discard(response)
+                    return
                 self._following.add(response)
+                self._pending.add(response)
             try:
-                self._follow(response)
+                self._follow(response, serving)
             finally:
                 with self._lock:
                     self._following.discard(response)
-                    self._pending.discard(response)
 
-    def _follow(self, response: Response) -> None:
+    def _follow(self, response: Response, serving: bool) -> None:
         own: Task | None = None
-        last: Task | None = None
         for task in self._passed(response):
-            if task.same_thread:
+            if task.same_thread and serving:
                 # It starts before the tasks behind it do, and runs while they do.
-                self._call(own)
+                self._call(own, response)
                 own = task if self._begin(task) else None
-            elif task.serial and last is not None and last.before(task):
-                last = task
-            else:
-                last = task if task.serial else last
-                self.submit(task)
-        self._call(own)
+                continue
+            if task.serial or task.same_thread:
+                before, response.last = response.last, task
+                if before is not None and before.before(task):
+                    continue
+            self.submit(task, response)
+        self._call(own, response)
 
     def _passed(self, response: Response) -> Iterator[Task]:
         """The tasks that the gate lets through, one by one: a task that runs here may queue another."""
+        code = 500 if response.failed else int(response.code or 500)
         while True:
-            try:
-                entry = response.after.pop(0)
-            except IndexError:
-                return
-            task = entry if isinstance(entry, Task) else Task(entry, getattr(entry, "__qualname__", repr(entry)), parse(DEFAULT))
-            task.origin, task.queued = response.title, response.out_at
-            code = int(response.code or 500)
+            with self._lock:
+                if not response.after:
+                    return
+                task = response.after.pop(0)
+                if not isinstance(task, Task):
+                    task = plain(task)
+                self._held[task] = response
+            task.origin, task.queued = response.title, max(task.queued, response.out_at)
             if code in task.no_go:
-                self._count("stopped", task.stop(code))
+                self._drop(task, stopped=task.stop(code))
             elif response.gone and task.on_disconnect == "skip":
-                self._count("cancelled", task.cancel())
+                task.cancel()
+                self._drop(task)
             else:
                 yield task
 
-    def submit(self, task: Task) -> None:
-        """Run it on the crew, now or when there is room; here if too many wait."""
+    def submit(self, task: Task, response: Response | None = None, bounded: bool = True) -> None:
+        """Run it on the crew, now or when there is room; here if too many wait.
+
+        :param bounded: False for a task that has been waiting already.
+        """
+        over = place = False
         with self._lock:
-            if self._places < self._threads:
-                self._places += 1
-                place = True
-            elif len(self._waiting) < self._queue:
-                self._waiting.append(task)
-                return
+            if self._over:
+                over = True
             else:
-                self.overflowed += 1
-                place = False
-        if place:
+                self._held[task] = response
+                if self._places < self._threads:
+                    self._places += 1
+                    place = True
+                elif len(self._waiting) < self._queue or not bounded:
+                    self._waiting.append(task)
+                    return
+                else:
+                    self.overflowed += 1
+        if over:
+            self._refuse(task)
+        elif place:
             self.crew.submit(Place(self, task))
         else:
             log.warn("{count} tasks wait for a thread: {name} runs on the thread of its request", count=self._queue, name=task.name)
@@ -158,8 +201,17 @@ class Dispatcher:
 
     def run(self, task: Task) -> None:
         """Run it here and now."""
+        with self._lock:
+            response = self._held.get(task)
         if self._begin(task):
-            self._call(task)
+            self._call(task, response)
+        else:
+            self._after(task, response)
+
+    def _refuse(self, task: Task) -> None:
+        if task.cancel():
+            self._drop(task)
+            log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
 
     def leave(self) -> Task | None:
         """A place is free: the next task for it, or None and the place is gone."""
@@ -172,35 +224,42 @@ class Dispatcher:
     # Running.
 
     def _begin(self, task: Task) -> bool:
-        if not task.begin():
-            self._count("cancelled", True)
-            return False
+        began = task.begin()
         with self._lock:
-            self.running.add(task)
-            self.slowest_start = max(self.slowest_start, task.started - task.queued)
-        return True
+            self._held.pop(task, None)
+            if began:
+                self.running.add(task)
+                self.slowest_start = max(self.slowest_start, task.started - task.queued)
+            elif not self._over:
+                self.cancelled += 1
+        return began
 
-    def _call(self, task: Task | None) -> None:
+    def _call(self, task: Task | None, response: Response | None = None) -> None:
         """Call a task that has begun. Never raises."""
         if task is None:
             return
-        try:
-            with ExitStack() as stack:
-                for manager in around:
-                    stack.enter_context(manager(task))
-                task.call()
-        except BaseException:
-            log.failure("what surrounds the task {name} raised", name=task.name)
+        surrounded(task)
         if task.state == FAILED:
             self._report(task)
+        self._after(task, response)
+
+    def _after(self, task: Task, response: Response | None) -> None:
+        """It has ended. What waits for that starts before it is forgotten, so that the process is never idle in between."""
+        following, nested = task.followers()
+        if following is not None:
+            self.submit(following, response, bounded=False)
+        for inner in nested:
+            assert response is not None
+            self.queue(response, inner)
         with self._lock:
-            self.running.discard(task)
-            if task.state == FAILED:
-                self.failed += 1
-            else:
-                self.done += 1
-        for follower in task.followers():
-            self.submit(follower)
+            if task in self.running:
+                self.running.discard(task)
+                if task.state == FAILED:
+                    self.failed += 1
+                else:
+                    self.done += 1
+        if nested and response is not None:
+            self.follow(response)
 
     def _report(self, task: Task) -> None:
         error = task.error
@@ -212,10 +271,14 @@ class Dispatcher:
             except Exception:
                 log.failure("crosstown_traffic.on_error raised")
 
-    def _count(self, name: str, happened: bool) -> None:
-        if happened:
-            with self._lock:
-                setattr(self, name, getattr(self, name) + 1)
+    def _drop(self, task: Task, stopped: bool = False) -> None:
+        """It will never run: the gate stopped it, or it was cancelled."""
+        with self._lock:
+            self._held.pop(task, None)
+            if stopped:
+                self.stopped += 1
+            else:
+                self.cancelled += 1
 
     # The service.
 
@@ -231,11 +294,20 @@ class Dispatcher:
             return not (self._waiting or self.running or self._places or self._pending)
 
     def abandon(self) -> list[Task]:
-        """Cancel what has not started; gives the tasks, for the log."""
+        """Cancel what has not started, and let nothing start any more; gives the tasks, for the log."""
         with self._lock:
-            tasks = [*self._waiting, *(task for response in self._pending for task in response.after if isinstance(task, Task))]
+            self._over = True
+            tasks = list(self._held)
+            for running in self.running:
+                tasks += running.waiting()
+            for response in self._pending:
+                response.after[:] = [entry if isinstance(entry, Task) else plain(entry) for entry in response.after]
+                tasks += response.after
             self._waiting.clear()
-        return [task for task in tasks if task.cancel()]
+            self._held.clear()
+            cancelled = [task for task in tasks if task.cancel()]
+            self.cancelled += len(cancelled)
+        return cancelled
 
     def overdue(self) -> list[Task]:
         """The running tasks whose warning is due; each once."""
@@ -247,6 +319,11 @@ class Dispatcher:
         return late
 
 
+def plain(function: Any) -> Task:
+    """A task of a function that was put into ``environ["hendrix.after_response"]``."""
+    return Task(function, name_of(function), parse(DEFAULT))
+
+
 class Place:
     """A `Job` of the crew: a task, and after it a place for the next that waits."""
 
@@ -255,7 +332,8 @@ class Place:
     def __init__(self, dispatcher: Dispatcher, task: Task) -> None:
         self._dispatcher, self._task = dispatcher, task
 
-    def run(self, worker: object) -> None:
+    def run(self, worker: Worker) -> None:
+        worker.dispatch()  # no answer waits for a task
         dispatcher = self._dispatcher
         dispatcher.run(self._task)
         task = dispatcher.leave()
@@ -273,5 +351,6 @@ class Follow:
     def __init__(self, dispatcher: Dispatcher, response: Response) -> None:
         self._dispatcher, self._response = dispatcher, response
 
-    def run(self, worker: object) -> None:
+    def run(self, worker: Worker) -> None:
+        worker.dispatch()
         self._dispatcher.follow(self._response)

@@ -19,7 +19,9 @@ _DIGITS = re.compile(r"[1-9][0-9]{2}")
 _CLASS = re.compile(r"([1-9])xx", re.IGNORECASE)
 _RANGE = re.compile(r"([1-9][0-9]{2})\s*-\s*([1-9][0-9]{2})")
 
-_parsed: dict[tuple[Code, ...], frozenset[int]] = {}
+_DEFAULT = frozenset(range(400, 600))
+
+_parsed: dict[tuple[tuple[Code, ...], tuple[type, ...]], frozenset[int]] = {}
 
 
 def parse(codes: Iterable[Code] | Code) -> frozenset[int]:
@@ -27,15 +29,21 @@ def parse(codes: Iterable[Code] | Code) -> frozenset[int]:
 
     :raises ValueError: for what is no code; the message shows the grammar.
     """
-    given = (codes,) if isinstance(codes, (int, str, range)) else tuple(codes)
+    if codes is DEFAULT:
+        return _DEFAULT
     try:
-        found = _parsed.get(given)
+        given = (codes,) if isinstance(codes, (int, str, range)) else tuple(codes)
+    except TypeError:
+        raise ValueError(f"{codes!r} is no list of status codes: {GRAMMAR}") from None
+    key = (given, tuple(map(type, given)))  # 200.0 equals 200, and is no code
+    try:
+        found = _parsed.get(key)
     except TypeError:
         found = None
     if found is None:
         found = frozenset(number for code in given for number in _numbers(code))
         if len(_parsed) < 1000:
-            _parsed[given] = found
+            _parsed[key] = found
     return found
 
 

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from hendrix.crosstown import traffic
 from hendrix.crosstown.dispatcher import Crew, Dispatcher
+from hendrix.crosstown.traffic import report
 
 log = Logger(namespace="hendrix.crosstown")
 
@@ -51,7 +52,7 @@ class CrosstownService(Service):
         crew = self._crew()
         assert crew is not None
         self.dispatcher = Dispatcher(crew, self._threads)
-        self.dispatcher.on_error = _report
+        self.dispatcher.on_error = report
         traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
 
@@ -83,8 +84,3 @@ class CrosstownService(Service):
             frame = sys._current_frames().get(task.thread)
             stack = "".join(traceback.format_stack(frame)) if frame else ""
             log.warn("the task {name} of {origin} is slow; it is here:\n{stack}", name=task.name, origin=task.origin, stack=stack)
-
-
-def _report(task: Any, error: BaseException) -> None:
-    if traffic.crosstown_traffic.on_error is not None:
-        traffic.crosstown_traffic.on_error(task, error)

@@ -6,6 +6,8 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from hendrix.errors import LocalError
@@ -23,6 +25,10 @@ class NoGo(LocalError):
     """The status of the response stopped the task: it has no result."""
 
 
+#: The task that runs here, None outside of any.
+enclosing: contextvars.ContextVar[Task | None] = contextvars.ContextVar("hendrix_task", default=None)
+
+
 class Task:
     """A function to be called once, in the context of the code that decorated it. Any thread may ask; one thread runs it.
 
@@ -36,8 +42,8 @@ class Task:
     """
 
     __slots__ = (
-        "_context", "_ended", "_error", "_followers", "_function", "_lock", "_value", "inline", "name", "no_go", "on_disconnect", "origin",
-        "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "inline", "name", "no_go", "on_disconnect",
+        "origin", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
@@ -57,7 +63,8 @@ class Task:
         self._ended: threading.Event | None = None
         self._value: Any = None
         self._error: BaseException | None = None
-        self._followers: list[Task] = []
+        self._next: Task | None = None
+        self._nested: list[Task] = []
         self.name, self.no_go = name, no_go
         self.same_thread, self.serial = same_thread, serial
         self.on_disconnect, self.timeout_warning = on_disconnect, timeout_warning
@@ -109,7 +116,7 @@ class Task:
         context, function = self._context, self._function
         assert context is not None and function is not None
         try:
-            self._value = context.run(function)
+            self._value = context.run(self._run, function)
         except BaseException as error:
             self._end(FAILED, error)
         else:
@@ -119,19 +126,45 @@ class Task:
         """The status of the response does not let it run."""
         return self._end(NO_GO, NoGo(f"{self.name} was stopped by the status {code}"), expected=WAITING)
 
+    def fail(self, error: BaseException) -> None:
+        """It could not be called. After `begin`; nothing happens if it has ended."""
+        self._end(FAILED, error)
+
     def before(self, other: Task) -> bool:
-        """Have the other one start when this has ended. False if it has ended already."""
+        """Have the next serial one start when this has ended. False if it has ended already."""
         with self._lock:
             if self.state in ENDED:
                 return False
-            self._followers.append(other)
+            self._next = other
         return True
 
-    def followers(self) -> list[Task]:
-        """Those that wait for its end, now that it has come."""
+    def contains(self, other: Task) -> bool:
+        """Have a task that was queued in this one wait for its end. False if it has ended already, or does not run."""
         with self._lock:
-            followers, self._followers = self._followers, []
+            if self.state != RUNNING:
+                return False
+            self._nested.append(other)
+        return True
+
+    def followers(self) -> tuple[Task | None, list[Task]]:
+        """What waits for its end, now that it has come: the next serial task, and those that were queued in it."""
+        with self._lock:
+            followers = self._next, self._nested
+            self._next, self._nested = None, []
         return followers
+
+    def waiting(self) -> list[Task]:
+        """The tasks that were queued in it and wait for its end."""
+        with self._lock:
+            return list(self._nested)
+
+    def _run(self, function: Callable[[], Any]) -> Any:
+        enclosing.set(self)
+        value = function()
+        if type(value) is CoroutineType:
+            value.close()
+            raise TypeError(f"{self.name} is a coroutine function: a task is called, not awaited")
+        return value
 
     def _end(self, state: str, error: BaseException | None = None, *, expected: str = RUNNING) -> bool:
         with self._lock:
@@ -150,3 +183,10 @@ class Task:
                 if self.state in ENDED:
                     self._ended.set()
             return self._ended
+
+
+def name_of(function: Any) -> str:
+    """The qualified name of a function, of what a partial calls, or of a callable's class."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__qualname__", None) or type(function).__qualname__

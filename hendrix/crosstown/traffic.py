@@ -14,7 +14,7 @@ from typing import Any, Protocol, overload
 
 from hendrix.crosstown.dispatcher import Dispatcher, Response
 from hendrix.crosstown.gate import DEFAULT, Code, parse
-from hendrix.crosstown.task import Task
+from hendrix.crosstown.task import Task, name_of
 from hendrix.errors import LocalError
 
 Function = Callable[..., Any]
@@ -83,10 +83,11 @@ class CrosstownTraffic:
     @overload
     def __call__(self, function: None = None, **options: Any) -> Callable[[Function], Task]: ...
     def __call__(self, function: Function | None = None, **options: Any) -> Task | Callable[[Function], Task]:
-        if function is not None:
-            return self._queue(function, **options)
-        _check(**options)
-        return partial(self._queue, **options)
+        if options:
+            _check(**options)
+        if function is None:
+            return partial(self._queue, **options)
+        return self._queue(function, **options)
 
     def run(self, function: Function, /, *args: Any, **kwargs: Any) -> Task:
         """The same as a call: ``crosstown_traffic.run(send_mail, "subject", to=user)``."""
@@ -106,6 +107,8 @@ class CrosstownTraffic:
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
+        if not callable(function):
+            raise TypeError(f"crosstown_traffic decorates what can be called, not {function!r}")
         name = name or name_of(function)
         for carry in carrying:
             function = carry(function)
@@ -129,13 +132,6 @@ class CrosstownTraffic:
             alias = after_commit if isinstance(after_commit, str) else None
             start_on_commit(task, partial(_start, task, response, block_without_response), alias)
         return task
-
-
-def name_of(function: Any) -> str:
-    """The qualified name of a function, of what a partial calls, or of a callable's class."""
-    while isinstance(function, partial):
-        function = function.func
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
 def _start(task: Task, response: Following | None, block_without_response: bool) -> None:
@@ -165,6 +161,8 @@ def _check(
         raise ValueError(f'on_disconnect is "run" or "skip", not {on_disconnect!r}')
     if same_thread and serial:
         raise ValueError("same_thread tasks run one after another already: leave out serial")
+    if timeout_warning is not None and not (isinstance(timeout_warning, (int, float)) and timeout_warning > 0):
+        raise ValueError(f"timeout_warning is a number of seconds above 0, not {timeout_warning!r}")
 
 
 class _NoCrew:
@@ -175,3 +173,12 @@ class _NoCrew:
 #: Runs the tasks that follow no response.
 alone = Dispatcher(_NoCrew(), 0)
 crosstown_traffic = CrosstownTraffic()
+
+
+def report(task: Task, error: BaseException) -> None:
+    """Tell ``crosstown_traffic.on_error`` of a task that failed, if the application has set it."""
+    if crosstown_traffic.on_error is not None:
+        crosstown_traffic.on_error(task, error)
+
+
+alone.on_error = report

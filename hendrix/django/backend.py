@@ -128,7 +128,7 @@ class CrosstownTasks:
 
     def _place(self, job: Job, response: Following | None) -> None:
         change(job.task_result, enqueued_at=timezone.now())
-        self._send("task_enqueued", job.task_result)
+        self.send("task_enqueued", job.task_result)
         if response is not None:
             response.follow_with(job)
         elif _seconds_to_wait(job.task_result.task) > 0:
@@ -149,6 +149,7 @@ class CrosstownTasks:
         result, states = job.task_result, self.api.base.TaskResultStatus
         if _seconds_to_wait(result.task) > 0:
             if not job.inline:  # under a test nothing starts behind its back
+                current.set(None)  # when its time has come, it follows nothing any longer
                 self._postpone(Job(self, result))
             return
         now = timezone.now()
@@ -156,26 +157,24 @@ class CrosstownTasks:
             change(result, status=states.RUNNING, started_at=now, last_attempted_at=now)
             result.worker_ids.append(f"{os.getpid()}.{threading.get_native_id()}")
         try:
-            self._send("task_started", result)
+            self.send("task_started", result)
             context = (self.api.base.TaskContext(task_result=result),) if result.task.takes_context else ()
             value = self.api.normalize_json(result.task.call(*context, *result.args, **result.kwargs))
         except BaseException as error:
             self._end(result, states.FAILED, error, "".join(format_exception(error)))
             if isinstance(error, KeyboardInterrupt):
                 raise
-            self._send("task_finished", result)
+            self.send("task_finished", result)
             if not job.inline:
                 raise  # so that it is logged with its request, and counted
         else:
             change(result, _return_value=value)
             self._end(result, states.SUCCESSFUL)
-            self._send("task_finished", result)
+            self.send("task_finished", result)
 
     def drop(self, result: Result, error: Exception) -> None:
         """It will never run."""
         self._end(result, self.api.base.TaskResultStatus.FAILED, error, "".join(format_exception_only(error)))
-        if result.enqueued_at is not None:
-            self._send("task_finished", result)
 
     def _end(self, result: Result, status: Any, error: BaseException | None = None, trace: str = "") -> None:
         with self._results.lock:
@@ -185,7 +184,8 @@ class CrosstownTasks:
             change(result, status=status, finished_at=timezone.now())
             self._results.end(result)
 
-    def _send(self, signal: str, result: Result) -> None:
+    def send(self, signal: str, result: Result) -> None:
+        """Tell the receivers of one of the three signals of tasks."""
         getattr(self.api.signals, signal).send(type(self), task_result=result)
 
 
@@ -200,7 +200,7 @@ class Job(Task):
 
     def cancel(self) -> bool:
         cancelled = super().cancel()
-        if cancelled:
+        if cancelled:  # no signal: it may come out of a rollback, or out of the garbage collector
             reason = "it was cancelled" if self.task_result.enqueued_at is not None else "its transaction did not commit"
             self._backend.drop(self.task_result, TaskCancelled(f"{self.name}: {reason}"))
         return cancelled
@@ -209,6 +209,7 @@ class Job(Task):
         stopped = super().stop(code)
         if stopped:
             self._backend.drop(self.task_result, NoGo(f"{self.name} was stopped by the status {code}"))
+            self._backend.send("task_finished", self.task_result)
         return stopped
 
 

@@ -40,7 +40,7 @@ class Record(NamedTuple):
     :ivar protocol: as "HTTP/1.1".
     :ivar status: of the answer.
     :ivar sent: bytes of the body that were sent.
-    :ivar duration: seconds from the request's first byte to the answer's last.
+    :ivar duration: seconds in the application, until its response was handed over.
     """
 
     time: float
@@ -124,7 +124,7 @@ class AccessLog:
         try:
             return os.dup(1) if self._path == STDOUT else os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            message = f"--access-log {self._path}: {error.strerror}; give a file that can be written, or - for the standard output"
+            message = f"--access-log={self._path}: {error.strerror}; give a file that can be written, or - for the standard output"
             raise ConfigurationError(message) from None
 
     def _close(self) -> None:

@@ -47,6 +47,7 @@ class Crew:
     :param call_in_reactor: the reactor's ``callFromThread``.
     :param clock: seconds, monotonic.
 
+    :ivar ready: the jobs that wait for a worker. The fast lane appends to it, which is `enqueue` without a call.
     :ivar running: how many workers are not parked.
     :ivar began: set while there is, or may be, a job.
     """
@@ -63,7 +64,7 @@ class Crew:
         self.size = size
         self.workers = [Worker(f"crew-{number}", clock) for number in range(1, size + 1)]
         self._source, self._call_in_reactor, self._clock = source, call_in_reactor, clock
-        self._ready: deque[Job] = deque()
+        self.ready: deque[Job] = deque()
         self._asleep: set[Worker] = set()
         self.running = self.least = min(running, size)
         self._surplus = 0
@@ -78,22 +79,22 @@ class Crew:
 
     def submit(self, job: Job) -> None:
         """Have a worker run the job."""
-        self._ready.append(job)
+        self.ready.append(job)
         self.nudge()
 
     def enqueue(self, job: Job) -> None:
         """The same, from a thread that looks at the queue next, or nudges: the `Source` uses it, and a job that goes on later."""
-        self._ready.append(job)
+        self.ready.append(job)
 
     def nudge(self) -> None:
         """If there are jobs and all are asleep, wake a worker."""
-        if self._asleep and self._ready:
+        if self._asleep and self.ready:
             self._source.wake()
 
     @property
     def backlog(self) -> int:
         """How many jobs wait for a worker."""
-        return len(self._ready)
+        return len(self.ready)
 
     @property
     def busy(self) -> int:
@@ -111,15 +112,17 @@ class Crew:
 
     def quit(self) -> Deferred[None]:
         """End the threads, each after the job it is in. Fires when the last one has ended."""
-        self._gone = Deferred()
+        gone: Deferred[None] = Deferred()
+        with self._counting:
+            self._gone, alive = gone, self._alive
         self.quitting = True
         for _ in self.workers:
             self._gate.release()
         self.began.set()
         self._source.wake()
-        if not self._alive:
-            self._gone.callback(None)
-        return self._gone
+        if not alive:
+            gone.callback(None)
+        return gone
 
     # The threads.
 
@@ -130,14 +133,14 @@ class Crew:
             log.failure("a thread of the crew ended: this is a bug in hendrix")
         with self._counting:
             self._alive -= 1
-            last = not self._alive
-        if last and self._gone is not None:
-            self._call_in_reactor(self._gone.callback, None)
+            gone = None if self._alive else self._gone
+        if gone is not None:
+            self._call_in_reactor(gone.callback, None)
         else:
             self._source.wake()
 
     def _work(self, worker: Worker) -> None:
-        ready, clock, began = self._ready, self._clock, self.began
+        ready, clock, began = self.ready, self._clock, self.began
         self._gate.acquire()
         looked = clock()
         while not self.quitting:
@@ -173,7 +176,7 @@ class Crew:
     def _sleep(self, worker: Worker) -> None:
         self._asleep.add(worker)
         try:
-            self._source.poll(0 if self._ready or self.quitting else -1, self._share)
+            self._source.poll(0 if self.ready or self.quitting else -1, self._share)
         finally:
             self._asleep.discard(worker)
 
@@ -184,7 +187,8 @@ class Crew:
 
     def _leave(self) -> bool:
         with self._counting:
-            if not self._surplus or self.running <= self.least:
+            # What it sent last may have brought a job, and the others may be asleep.
+            if not self._surplus or self.running <= self.least or self.ready:
                 return False
             self._surplus -= 1
             self.running -= 1
@@ -209,4 +213,4 @@ class Crew:
     @property
     def at_work(self) -> bool:
         """Whether there is anything that the monitor must watch."""
-        return bool(self._ready) or self.quitting or any(worker.job is not None for worker in self.workers)
+        return bool(self.ready) or self.quitting or any(worker.job is not None for worker in self.workers)

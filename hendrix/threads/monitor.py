@@ -72,7 +72,8 @@ class Monitor:
             before = self._clock()
             if self._stuck >= crew.size:
                 # Nobody is left to read: what comes in now must still find its place in the queue, or hear that it is full.
-                self._source.poll(STUCK, self._crew.size)
+                self._source.poll(STUCK, crew.size)
+                crew.nudge()  # a worker may have come unstuck meanwhile, and fallen asleep
             else:
                 time.sleep(STUCK)
             self.look(self._clock() - before)

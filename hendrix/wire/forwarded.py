@@ -185,6 +185,8 @@ def _node(text: str | None) -> IPv4Address | IPv6Address | None:
     # X-Forwarded-For knows no brackets: there an IPv6 address stands bare.
     if bare := _address(text):
         return bare
+    if text == "unix:":  # so nginx calls a client of its own unix socket
+        return None
     match = _NODE.fullmatch(text)
     if match is None:
         raise PeerError(400, "bad forwarded address")

@@ -42,8 +42,12 @@ OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
 RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_PROXY_CONNECTION", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")) | FORWARDED
 
 
+# What the client hears; whoever made the sink knows more.
+NO_ROOM = "there is no room for the content"
+
+
 class Sink(Protocol):
-    """Where the content of a request goes; a binary file will do."""
+    """Where the content of a request goes; a binary file will do. It may raise OSError, but not when it is closed."""
 
     def write(self, data: bytes, /) -> object: ...
     def seek(self, offset: int, /) -> object: ...
@@ -218,8 +222,8 @@ class RequestParser:
         if self._sink is not None:
             try:
                 self._sink.write(data)
-            except OSError as error:
-                raise self._refuse(503, f"there is no room for the content: {error.strerror}") from None
+            except OSError:
+                raise self._refuse(503, NO_ROOM) from None
 
     def on_message_complete(self) -> None:
         if self._replay:
@@ -391,7 +395,11 @@ class RequestParser:
         self._sink, self.wants_continue = None, False
         assert sink is not None
         request.content = sink
-        sink.seek(0)
+        try:
+            sink.seek(0)
+        except OSError:
+            sink.close()
+            raise self._refuse(503, NO_ROOM) from None
         if "CONTENT_LENGTH" not in request.fields:
             request.fields["CONTENT_LENGTH"] = str(self._size)
             self._end_trailers(sink)

@@ -3,9 +3,9 @@
 Knows nothing of sockets: what goes out goes to an `Outlet`. The rules:
 
 - Rule 1: nothing is sent before the first piece of content that is not empty, so that until then an error becomes a clean 500.
-- Rule 2: a piece of content is handed over before the next one is asked for.
+- Rule 2: a piece of content is handed over before the next one is asked for, and after the last one the outlet is let alone.
 - Rule 3: ``close()`` is called once, whatever happens, and after the last byte was handed over: no client waits for it.
-- Rule 4: the framing is true. Content beyond Content-Length is cut, content short of it ends the connection.
+- Rule 4: the framing is true. Content beyond Content-Length is cut, content short of it breaks the connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -21,12 +21,17 @@ from twisted.logger import Logger
 from hendrix.errors import AppError, Disconnected
 from hendrix.wire.http1 import Request
 from hendrix.wire.response import LAST_CHUNK, Fields, Head, Stamp, chunk, compose, plain
-from hendrix.wsgi.environ import Environ, FileWrapper
+from hendrix.wsgi.environ import Environ, FileWrapper, errors
 
 Application = Callable[..., Iterable[bytes]]
 ExcInfo = Any
 
 log = Logger(namespace="hendrix.wsgi")
+
+# Bytes of a file that are read at once where the kernel cannot send it.
+BLOCK = 65536
+# Kinds of open file, plain or buffered, that give the bytes on the disk.
+FILES = (io.FileIO, io.BufferedReader, io.BufferedRandom)
 
 
 class Outlet(Protocol):
@@ -61,6 +66,7 @@ class Exchange:
     """A request and its response. `run` is called once, on a worker thread.
 
     :ivar over: the outlet is done with.
+    :ivar failed: the application raised.
     :ivar code: the status sent, "200", or "" while there is none.
     :ivar sent: bytes of content sent.
     """
@@ -69,7 +75,9 @@ class Exchange:
     _fields: Fields = ()
     _head: Head | None = None
     _out = False  # something may have left: no turning back
+    _done = False  # the outlet has had its last word: somebody else may own the connection
     over = False
+    failed = False
     code = ""
     sent = 0
 
@@ -86,16 +94,19 @@ class Exchange:
             iterable = application(environ, self.start_response)
             self._answer(iterable)
         except Disconnected:
-            self.over = self._outlet.abort()
+            self._abort()
         except BaseException as error:
             self._fail(error)
-        if type(iterable) is not list and hasattr(iterable, "close"):
+        if type(iterable) is not list:
             try:
-                iterable.close()
+                if hasattr(iterable, "close"):
+                    iterable.close()
             except BaseException:
                 log.failure("close() of the response to {request} raised", request=self._name())
         if self._request.content is not None:
             self._request.content.close()
+        if errors.begun:
+            errors.flush()
         return self.over
 
     def start_response(self, status: str, fields: Fields, exc_info: ExcInfo = None) -> Callable[[bytes], None]:
@@ -115,6 +126,8 @@ class Exchange:
         """PEP 3333, "The write() Callable": the data is on its way when this returns."""
         if not data:
             return
+        if self._done:
+            raise AppError("write() was called after the end of the response (PEP 3333)")
         head = self._head
         if head is None:
             head = self._make_head(None)
@@ -123,29 +136,29 @@ class Exchange:
 
     def _answer(self, iterable: Any) -> None:
         if type(iterable) is list or type(iterable) is tuple:
-            content = iterable[0] if len(iterable) == 1 else b"".join(iterable)
-            self._begin(content, len(content), iter(()))
+            self._begin(iterable[0] if len(iterable) == 1 else b"".join(iterable), True, ())
         elif type(iterable) is not FileWrapper or self._head is not None or not self._answer_with_file(iterable.file):
             pieces = iter(iterable)
             first = next(filter(None, pieces), b"")
-            whole = not first or (hasattr(iterable, "__len__") and len(iterable) == 1)
-            self._begin(first, len(first) if whole else None, pieces)
+            self._begin(first, not first or (hasattr(iterable, "__len__") and len(iterable) == 1), pieces)
 
-    def _begin(self, first: bytes, size: int | None, pieces: Iterator[bytes]) -> None:
-        """The first piece of content that is not empty, the size of all if that is known, and the pieces that follow."""
-        if self._head is not None:
-            return self._stream(self._head, first, pieces)  # write() was used
-        head = self._make_head(size)
+    def _begin(self, first: bytes, whole: bool, pieces: Iterable[bytes]) -> None:
+        """The first piece of content that is not empty, whether it is all, and the pieces that follow."""
+        head = self._head
+        if head is not None:
+            return self._stream(head, first, pieces)  # write() was used
+        _check_bytes(first)
+        head = self._make_head(len(first) if whole else None)
+        start = self._outlet.stamp.finish(head)
         if head.bare:
-            self._finish(self._outlet.stamp.finish(head), head)
+            self._finish(start, head)
         elif head.length == len(first):
-            # Run to its end before anything is sent: it may still raise.
+            self.sent = head.length
+            self._finish(start + first, head)
             if any(pieces):
-                self._warn_of_length(head)
-            self.sent = len(first)
-            self._finish(self._outlet.stamp.finish(head) + first, head)
+                raise _longer(head)
         else:
-            self._send(self._outlet.stamp.finish(head))
+            self._send(start)
             self._stream(head, first, pieces)
 
     def _make_head(self, size: int | None) -> Head:
@@ -165,39 +178,45 @@ class Exchange:
         self._outlet.stream(data)
 
     def _finish(self, data: bytes, head: Head) -> None:
-        self._out = True
+        self._out = self._done = True
         self.over = self._outlet.finish(data, head.keep_alive)
 
-    def _stream(self, head: Head, first: bytes, pieces: Iterator[bytes]) -> None:
+    def _abort(self) -> None:
+        if not self._done:
+            self._done = True
+            self.over = self._outlet.abort()
+
+    def _stream(self, head: Head, first: bytes, pieces: Iterable[bytes]) -> None:
         if first:
             self._send_piece(head, first)
         for piece in pieces:
             if piece:
                 self._send_piece(head, piece)
-        if head.length is not None and self.sent < head.length and not head.bare:
-            missing = head.length - self.sent
-            log.error("the response to {request} ended {missing} bytes short of its Content-Length", request=self._name(), missing=missing)
-            self.over = self._outlet.abort()
-        else:
-            self._finish(LAST_CHUNK if head.chunked else b"", head)
+        if self._done:
+            return
+        if head.length is not None and not head.bare:
+            raise AppError(f"the response ended {head.length - self.sent} bytes short of its Content-Length (PEP 3333)")
+        self._finish(LAST_CHUNK if head.chunked else b"", head)
 
     def _send_piece(self, head: Head, data: bytes) -> None:
+        _check_bytes(data)
         if head.bare:
             return
-        if head.length is not None and self.sent + len(data) > head.length:
-            self._warn_of_length(head)
-            data = data[: head.length - self.sent]
-            if not data:
-                return
-        self.sent += len(data)
-        self._send(chunk(data) if head.chunked else data)
-
-    def _warn_of_length(self, head: Head) -> None:
-        log.error("the response to {request} is longer than its Content-Length of {length}: cut", request=self._name(), length=head.length)
+        room = len(data) if head.length is None else head.length - self.sent
+        self.sent += min(room, len(data))
+        if head.length is None:
+            self._send(chunk(data) if head.chunked else data)
+        elif len(data) < room:
+            self._send(data)
+        else:
+            if not self._done:
+                self._finish(data[:room], head)
+            if len(data) > room:
+                raise _longer(head)
 
     def _answer_with_file(self, file: Any) -> bool:
         """Let the kernel send an open file, from where it stands. Only for what is plainly a file: others may decode as they read."""
-        if not (isinstance(file, io.FileIO) or isinstance(getattr(file, "raw", None), io.FileIO)):
+        if type(getattr(file, "raw", file)) is not io.FileIO or type(file) not in FILES:
             return False
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -205,30 +224,40 @@ class Exchange:
         offset = file.tell()
         size = max(0, status.st_size - offset)
         head = self._make_head(size)
-        count = size if head.length is None else min(size, head.length)
-        if head.bare or not count:
-            self._finish(self._outlet.stamp.finish(head), head)
-            return True
+        start, length = self._outlet.stamp.finish(head), head.length
         self._out = True
-        if count == head.length and self._outlet.send_file(self._outlet.stamp.finish(head), file.fileno(), offset, count):
-            self.sent = count
+        if head.bare or not length:
+            self._finish(start, head)
+        elif length <= size and self._outlet.send_file(start, file.fileno(), offset, length):
+            self.sent = length
             self._finish(b"", head)
         else:
-            self._outlet.stream(self._outlet.stamp.finish(head))
-            self._stream(head, b"", FileWrapper(file))
+            self._send(start)
+            self._stream(head, b"", iter(lambda: file.read(min(BLOCK, length - self.sent)), b""))
         return True
 
     def _fail(self, error: BaseException) -> None:
         """The application raised: 500 if nothing is out yet, a broken connection otherwise, so that nobody takes it for complete."""
         log.failure("{request} raised {error}", request=self._name(), error=type(error).__name__)
+        self.failed = True
         if self._out:
-            self.over = self._outlet.abort()
-            return
+            return self._abort()
         request = self._request
         self.code = "500"
         keep_alive = request.keep_alive and not self._outlet.draining and not request.http10
         data = plain("500 Internal Server Error", "", self._outlet.stamp, keep_alive=keep_alive, bare=request.method == "HEAD")
+        self.sent = len(data.partition(b"\r\n\r\n")[2])
+        self._done = True
         self.over = self._outlet.finish(data, keep_alive)
 
     def _name(self) -> str:
         return f"{self._request.method} {self._request.target}"
+
+
+def _check_bytes(data: object) -> None:
+    if not isinstance(data, bytes):
+        raise AppError(f"a piece of the response must be bytes, not {type(data).__name__} (PEP 3333)")
+
+
+def _longer(head: Head) -> AppError:
+    return AppError(f"the response is longer than its Content-Length of {head.length}: cut (PEP 3333)")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from io import BytesIO
+from threading import get_ident
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -13,23 +15,43 @@ from hendrix.wire.http1 import Request
 
 Environ = dict[str, Any]
 
+log = Logger(namespace="wsgi.errors")  # not in the class: there it would be named after it
+
+# Characters of ``wsgi.errors`` that wait for the end of their line.
+LONGEST_LINE = 10_000
+
 
 class ErrorStream:
-    """``wsgi.errors``: what the application writes there becomes lines of the log. Any thread."""
+    """``wsgi.errors``: what the application writes there becomes lines of the log. Any thread.
 
-    log = Logger(namespace="wsgi.errors")
+    A line is logged when it is complete, since ``print`` writes it in pieces; at `flush`, and when the response ends, as it is.
+
+    :ivar begun: the lines that are not complete, by thread.
+    """
+
+    def __init__(self) -> None:
+        self.begun: dict[int, str] = {}
 
     def write(self, text: str) -> int:
-        for line in text.splitlines():
-            if line.strip():
-                self.log.error("{line}", line=line)
+        lines = (self.begun.pop(get_ident(), "") + text).splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n") and len(lines[-1]) < LONGEST_LINE:
+            self.begun[get_ident()] = lines.pop()
+        self._log(lines)
         return len(text)
 
-    def writelines(self, lines: list[str]) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        self._log(self.begun.pop(get_ident(), "").splitlines())
+
+    def _log(self, lines: list[str]) -> None:
+        for line in lines:
+            if line.strip():
+                log.error("{line}", line=line.rstrip("\r\n"))
+
+
+errors = ErrorStream()
 
 
 class FileWrapper:
@@ -68,7 +90,7 @@ def base_environ(host: str, port: str, scheme: str, *, multiprocess: bool) -> En
         "SERVER_SOFTWARE": f"hendrix/{version('hendrix')}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
-        "wsgi.errors": ErrorStream(),
+        "wsgi.errors": errors,
         "wsgi.multithread": True,
         "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,

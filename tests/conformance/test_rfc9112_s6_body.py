@@ -8,11 +8,15 @@ from subject import MAX_BODY, Server
 
 CHUNKED = chunked(b"hello")
 
+TRAILING_SPACE = pytest.param(
+    " \tchunked\t ", marks=pytest.mark.xfail(strict=True, reason="llhttp refuses white space after chunked (400): safe against smuggling")
+)
+
 
 class TestTransferEncoding:
     """Section 6.1."""
 
-    @pytest.mark.parametrize("value", ["chunked", "Chunked", "CHUNKED", " \tchunked\t "])
+    @pytest.mark.parametrize("value", ["chunked", "Chunked", "CHUNKED", " \tchunked", TRAILING_SPACE])
     def test_chunked(self, server: Server, value: str) -> None:
         """MUST be able to parse the chunked coding; names of codings are case-insensitive."""
         answer = server.serves(request("/", f"Transfer-Encoding:{value}", method="POST", body=CHUNKED))

@@ -143,7 +143,6 @@ def test_a_directory_of_certificates(tmp_path: Path, certificate: Certificate) -
             assert connection.version() == "TLSv1.3"
 
 
-@pytest.mark.xfail(strict=True, reason="endpoints.md says that it is the address of the proxy; when this passes, that sentence is wrong")
 def test_the_address_in_a_proxy_header_reaches_the_application() -> None:
     with Site("environ:app", cwd=APPS, listen=["haproxy:tcp:0:interface=127.0.0.1"]) as site, site.connect() as connection:
         connection.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\nGET / HTTP/1.0\r\n\r\n")

@@ -156,7 +156,7 @@ class TestFile:
 
     @pytest.mark.parametrize("place", ["missing/log", "."])
     def test_cannot_open(self, tmp_path: Path, place: str) -> None:
-        with pytest.raises(ConfigurationError, match=r"^--access-log /[^\n]*; give a file"):
+        with pytest.raises(ConfigurationError, match=r"^--access-log=/[^\n]*; give a file"):
             AccessLog(str(tmp_path / place))
 
     def test_full_disk_loses_lines_and_counts_them(self, path: Path) -> None:

@@ -1,0 +1,148 @@
+"""As much of a kernel as the fast lane sees: descriptors that are used again, and an epoll with one-shot events.
+
+Every call is a step for the explorer (interleavings.py). The kernel complains of what no real one would notice: that somebody
+touches the descriptor of another.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+
+from interleavings import Dict, Set, step, wait
+
+from hendrix.channel.fast import READ, WRITE, FastLane
+
+
+class File:
+    """An open socket: how much of what has come in, and whether there is room for what goes out."""
+
+    def __init__(self) -> None:
+        self.input = 0
+        self.room = False
+
+    def ready(self, events: int) -> bool:
+        return bool((events & select.EPOLLIN and self.input) or (events & select.EPOLLOUT and self.room))
+
+
+class Kernel:
+    """The descriptors of a process, and its only epoll."""
+
+    def __init__(self) -> None:
+        self.files: dict[int, File] = {}
+        self.interest: dict[File, tuple[int, int]] = {}
+
+    def open(self) -> tuple[int, File]:
+        """A new file under the lowest free number, as the real kernel's."""
+        fd = min(set(range(3, 9)) - self.files.keys())
+        self.files[fd] = File()
+        return fd, self.files[fd]
+
+    def close(self, fd: int) -> None:
+        step()
+        self.interest.pop(self.files.pop(fd), None)
+
+    # The epoll.
+
+    def poll(self, seconds: float, at_most: int) -> list[tuple[int, int]]:
+        def ready() -> list[File]:
+            return [file for file, (_, events) in self.interest.items() if file.ready(events)]
+
+        step()
+        wait(lambda: bool(ready()))
+        found = [(file, self.interest[file][0]) for file in ready()[:at_most]]
+        self.interest.update((file, (fd, 0)) for file, fd in found)
+        return [(fd, 0) for _, fd in found]
+
+    def register(self, fd: int, events: int) -> None:
+        step()
+        assert self.files[fd] not in self.interest
+        self.interest[self.files[fd]] = (fd, events)
+
+    def modify(self, fd: int, events: int) -> None:
+        step()
+        assert fd in self.files, "touches a stranger"
+        assert self.files[fd] in self.interest, "touches a stranger"
+        self.interest[self.files[fd]] = (fd, events)
+
+    def unregister(self, fd: int) -> None:
+        step()
+        del self.interest[self.files[fd]]
+
+
+class ModelLane(FastLane):
+    def __init__(self, kernel: Kernel) -> None:
+        self._poller = kernel  # type: ignore[assignment]
+        self._armed = Dict()
+        self._missed = Set()
+        self._bell = -1
+        self._clock = lambda: 0.0
+        self.now = 0.0
+
+    def work(self) -> None:
+        """What a worker does."""
+        while True:
+            self.poll(-1, 64)
+
+
+class Thing:
+    """A `Holder` that notes what it reads, and sees that one thread at a time has it."""
+
+    def __init__(self, lane: FastLane, kernel: Kernel, events: int = READ) -> None:
+        self.lane, self.kernel, self.events = lane, kernel, events
+        self.fd, self.file = kernel.open()
+        self.owned = self.closed = self.registered = False
+        self.looks = self.read = 0
+
+    def take(self) -> None:
+        assert not self.owned, "two have it"
+        assert not self.closed, "an event for a closed connection"
+        self.owned = True
+
+    def ready(self) -> None:
+        self.take()
+        self.looks += 1
+        step()
+        if self.events == READ:
+            self.read, self.file.input = self.read + self.file.input, 0
+        elif self.file.room:
+            self.events = READ  # all is sent
+        self.arm_owned()
+
+    def arm(self) -> None:
+        self.take()
+        self.arm_owned()
+
+    def arm_owned(self) -> None:
+        self.owned = False
+        assert self.kernel.files.get(self.fd) is self.file
+        if self.registered:
+            self.lane.arm(self, self.fd, self.events)
+        else:
+            self.registered = True
+            self.lane.arm_first(self, self.fd, self.events)
+
+    def fail(self) -> None:
+        """`ready` raised, and the lane has logged it."""
+
+    def claimed(self, then: Callable[[], None]) -> bool:
+        """What the reactor does at a deadline, or in the drain."""
+        if not self.lane.claim(self, self.fd):
+            return False
+        self.take()
+        then()
+        return True
+
+    def close(self) -> None:
+        self.lane.forget(self.fd)
+        self.closed = True
+        self.owned = False
+        self.kernel.close(self.fd)
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """There is input, or room, and nobody was told."""
+        return not self.closed and self.file.ready(self.events)
+
+
+__all__ = ["READ", "WRITE", "File", "Kernel", "ModelLane", "Thing"]

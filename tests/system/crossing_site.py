@@ -1,0 +1,137 @@
+"""The test's end of the application `apps/crossing.py`: a served site, and a control line on which it tells what happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from harness import Site
+
+
+class Crossing(Site):
+    """A `Site` of crossing:app."""
+
+    def __init__(self, *arguments, env=None, **options):
+        self._home = tempfile.TemporaryDirectory(prefix="hendrix-test-")
+        path = Path(self._home.name, "control")
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.bind(str(path))
+        self._line.listen()
+        self._control = None
+        self._news = []
+        self._more = threading.Condition()  # its lock may be taken twice
+        super().__init__("crossing:app", *arguments, env={"CONTROL": str(path), **(env or {})}, **options)
+
+    def start(self):
+        threading.Thread(target=self._hear, daemon=True).start()
+        super().start()
+
+    def _hear(self):
+        self._control, _ = self._line.accept()
+        while data := self._control.recv(65536):
+            with self._more:
+                self._news.append(json.loads(data))
+                self._more.notify_all()
+
+    def kill(self):
+        super().kill()
+        for closing in (self._control, self._line):
+            if closing is not None:
+                closing.close()
+        self._home.cleanup()
+
+    # What it tells.
+
+    def news(self, event=None, n=None, task=None):
+        """What it has told so far."""
+        wanted = {key: value for key, value in (("event", event), ("n", n), ("task", task)) if value is not None}
+        with self._more:
+            return [item for item in self._news if wanted.items() <= item.items()]
+
+    def told(self, event, n=None, task=None, count=1, timeout=60):
+        """Wait until it has told of so many; gives the last one."""
+        deadline = time.monotonic() + timeout
+        with self._more:
+            while len(found := self.news(event, n, task)) < count:
+                if not self._more.wait(deadline - time.monotonic()) and time.monotonic() > deadline:
+                    raise AssertionError(f"not told of {count} {event} {n} {task}: {self._news[-20:]}; log:\n{self.log}")
+            return found[count - 1]
+
+    def open(self, name):
+        """Let what waits for this name go on."""
+        self._control.send(json.dumps({"open": name}).encode())
+
+    # Clients.
+
+    def client(self, number, address=0, **options):
+        return Client(self, number, address, **options)
+
+
+class Client:
+    """One connection, known to the server's tasks by its number."""
+
+    def __init__(self, site, number, address=0, buffer=None):
+        self.site, self.number = site, number
+        kind, _, place = site.addresses[address].partition(":")
+        if buffer is not None:
+            self.sock = socket.socket()
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            self.sock.settimeout(60)
+            self.sock.connect(("127.0.0.1", int(place.rpartition(":")[2])))
+        else:
+            self.sock = site.connect(address, tls=False, timeout=60)
+        socket.send_fds(site._control, [json.dumps({"conn": number}).encode()], [self.sock.fileno()])
+        site.told("conn", number)
+        if kind == "ssl":
+            import ssl
+
+            self.sock = ssl._create_unverified_context().wrap_socket(self.sock, server_hostname="localhost")
+        self.file = self.sock.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.file.close()
+            self.sock.close()
+
+    def send(self, n, method="GET", version="1.1", close=False, **query):
+        target = "/?" + quote(json.dumps({"n": n, "conn": self.number, **query}))
+        end = "Connection: close\r\n" if close else ""
+        self.sock.sendall(f"{method} {target} HTTP/{version}\r\nHost: localhost\r\n{end}\r\n".encode())
+
+    def read(self, bare=False):
+        """Read one response; gives its status, its fields, and its content."""
+        status = int(self.file.readline().split()[1])
+        fields = {}
+        while line := self.file.readline().strip():
+            name, _, value = line.decode().partition(": ")
+            fields[name.lower()] = value
+        content = b""
+        if bare or status in (204, 304):
+            return status, fields, content
+        if fields.get("transfer-encoding") == "chunked":
+            while size := int(self.file.readline(), 16):
+                content += self.file.read(size)
+                self.file.readline()
+            self.file.readline()
+        elif "content-length" in fields:
+            content = self.file.read(int(fields["content-length"]))
+        else:
+            content = self.file.read()
+        return status, fields, content
+
+    def received(self):
+        """Bytes that have reached this client so far, as `readable` of the application counts them."""
+        return struct.unpack_from("Q", self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 128)[0]
