@@ -63,11 +63,11 @@ class Watch:
         while True:
             time.sleep(self._look)
             with self._lock:
-                watched = list(self._watched)
-            over = {connection for connection in watched if connection.look_whether_sent()}
+                watched, self._watched = self._watched, set()  # one that is added while it is asked is asked again
+            waiting = {connection for connection in watched if not connection.look_whether_sent()}
             with self._lock:
-                self._watched -= over
-                self._look = LOOK if over else min(self._look * 1.5, LONGEST_LOOK)
+                self._watched |= waiting
+                self._look = LOOK if len(waiting) < len(watched) else min(self._look * 1.5, LONGEST_LOOK)
                 if not self._watched:
                     self._runs = False
                     return

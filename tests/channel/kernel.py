@@ -44,13 +44,17 @@ class Kernel:
 
     # The epoll.
 
-    def poll(self, seconds: float, at_most: int) -> list[tuple[int, int]]:
-        def ready() -> list[File]:
-            return [file for file, (_, events) in self.interest.items() if file.ready(events)]
+    def _ready(self) -> list[File]:
+        return [file for file, (_, events) in self.interest.items() if file.ready(events)]
 
+    def has_events(self) -> bool:
+        return bool(self._ready())
+
+    def poll(self, seconds: float, at_most: int) -> list[tuple[int, int]]:
         step()
-        wait(lambda: bool(ready()))
-        found = [(file, self.interest[file][0]) for file in ready()[:at_most]]
+        if seconds:
+            wait(self.has_events)
+        found = [(file, self.interest[file][0]) for file in self._ready()[:at_most]]
         self.interest.update((file, (fd, 0)) for file, fd in found)
         return [(fd, 0) for _, fd in found]
 
