@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import traceback
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,9 +31,7 @@ def main(descriptor: int, django: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _ignore)  # a function, not SIG_IGN: what the tasks start does not inherit it
     if django:
-        import django as package
-
-        package.setup()
+        import_module("django").setup()
     connection = Connection(descriptor)
     try:
         while True:

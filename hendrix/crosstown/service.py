@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
+from hendrix.crosstown import traffic
 from hendrix.crosstown.dispatcher import Crew, Dispatcher
 from hendrix.crosstown.processes import Processes
 from hendrix.crosstown.traffic import report
@@ -58,6 +59,7 @@ class CrosstownService(Service):
         assert crew is not None
         self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool)
         self.dispatcher.on_error = report
+        traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
 
     def stopService(self) -> Deferred[None]:
@@ -67,6 +69,8 @@ class CrosstownService(Service):
 
     async def _drain(self) -> None:
         dispatcher = self.dispatcher
+        if traffic.serving is dispatcher:
+            traffic.serving = None
         if dispatcher is not None:
             deadline = self._reactor.seconds() + self._grace
             if not dispatcher.idle:

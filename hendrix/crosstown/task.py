@@ -40,11 +40,12 @@ class Task:
     :ivar no_go: status codes that stop it.
     :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
     :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
+    :ivar inline: it runs in the middle of its author's work, on the author's thread: what that thread has open is the author's.
     """
 
     __slots__ = (
-        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "name", "no_go", "on_disconnect", "origin",
-        "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "inline", "name", "no_go", "on_disconnect",
+        "origin", "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,7 @@ class Task:
         self.state = WAITING
         self.queued, self.started = time.monotonic(), 0.0
         self.thread = 0
+        self.inline = False
         self.origin = ""
 
     def __repr__(self) -> str:

@@ -25,6 +25,10 @@ class NoResponse(LocalError):
     """There is no response here that the task could follow, and ``fail_without_response`` was asked for."""
 
 
+class NoTransactions(LocalError):
+    """``after_commit`` was asked for, and nobody here knows of transactions."""
+
+
 class Following(Response, Protocol):
     """A response that tasks can be queued behind."""
 
@@ -34,6 +38,17 @@ class Following(Response, Protocol):
 
 #: The response that is being made here, None outside of any.
 current: ContextVar[Following | None] = ContextVar("hendrix_response", default=None)
+
+#: Have a task start, by a call, when the transaction that is open on this thread commits, on the database of this alias (None: the
+#: default); the task never starts if it rolls back. `hendrix.django` sets it.
+start_on_commit: Callable[[Task, Callable[[], None], str | None], None] | None = None
+
+#: Each is given the function of a task where that is decorated, and gives the one to be called in its place, in the task's context: for
+#: what a context variable does not carry to another thread. `hendrix.django` adds to it.
+carrying: list[Callable[[Function], Function]] = []
+
+#: The dispatcher of the server that this process is, None in any other.
+serving: Dispatcher | None = None
 
 
 class CrosstownTraffic:
@@ -54,10 +69,13 @@ class CrosstownTraffic:
     :param fail_without_response: where there is no response, raise `NoResponse`. Otherwise the function runs at once:
     :param block_without_response: True: here, before the decorator returns. False: on a thread of its own.
     :param on_disconnect: "run" or "skip": what to do if the client left before it had the last byte.
+    :param after_commit: wait for the commit of the transaction that is open here, and never run if it rolls back; True or the alias of a
+        database. Needs ``hendrix.django`` among the INSTALLED_APPS.
     :param name: how logs and metrics call it; default is the function's qualified name.
     :param timeout_warning: seconds after which a running task is logged with its stack.
     :raises NotPortable, NoProcesses: at decoration, for a function that cannot go to another process; where there is none.
     :raises ValueError: at decoration, for codes that are none.
+    :raises NoTransactions: at decoration, for ``after_commit`` without ``hendrix.django``.
 
     :ivar on_error: called with the task and what it raised, on its thread.
     """
@@ -90,6 +108,7 @@ class CrosstownTraffic:
         fail_without_response: bool = False,
         block_without_response: bool = True,
         on_disconnect: str = "run",
+        after_commit: bool | str = False,
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
@@ -97,6 +116,8 @@ class CrosstownTraffic:
             raise TypeError(f"crosstown_traffic decorates what can be called, not {function!r}")
         portable = Portable(function, name or name_of(function)) if process else None
         name = name or name_of(function)
+        for carry in carrying:
+            function = carry(function)
         task = Task(
             function,
             name,
@@ -108,15 +129,26 @@ class CrosstownTraffic:
             timeout_warning=timeout_warning,
         )
         response = current.get()
-        if response is not None:
-            response.follow_with(task)
-        elif fail_without_response:
+        if response is None and fail_without_response:
             raise NoResponse(f"{task.name}: there is no response here that it could follow")
-        elif block_without_response:
-            alone.run(task)
+        if not after_commit:
+            _start(task, response, block_without_response)
+        elif start_on_commit is None:
+            raise NoTransactions(f'{task.name}: after_commit needs "hendrix.django" among the INSTALLED_APPS')
         else:
-            threading.Thread(target=alone.run, args=(task,), name=task.name).start()
+            alias = after_commit if isinstance(after_commit, str) else None
+            start_on_commit(task, partial(_start, task, response, block_without_response), alias)
         return task
+
+
+def _start(task: Task, response: Following | None, block_without_response: bool) -> None:
+    if response is not None:
+        response.follow_with(task)
+    elif block_without_response:
+        task.inline = True
+        alone.run(task)
+    else:
+        threading.Thread(target=alone.run, args=(task,), name=task.name).start()
 
 
 def _check(
@@ -127,6 +159,7 @@ def _check(
     serial: bool = False,
     fail_without_response: bool = False,
     block_without_response: bool = True,
+    after_commit: bool | str = False,
     name: str | None = None,
     timeout_warning: float | None = None,
 ) -> None:
