@@ -233,7 +233,10 @@ class FastConnection:
                 worker.dispatch()
             return False
         self._keep_alive, self._answer = keep_alive, data
-        worker.hold(self)
+        held = worker.held  # as Worker.hold does, without the call
+        if not held:
+            worker.since = self._site.clock()
+        held.append(self)
         return True
 
     def stream(self, data: bytes) -> None:
