@@ -249,7 +249,8 @@ class ReactorConnection(Protocol):
 
     def abort(self) -> None:
         """A broken connection, at once."""
-        self.transport.abortConnection()
+        if not self.lost.is_set():  # TLS forgets what it needs for that
+            self.transport.abortConnection()
 
     # Deadlines and drain.
 
