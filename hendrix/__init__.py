@@ -10,18 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "6.0.0.dev0"
-__all__ = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "errors", "makeService"]
+__all__ = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService"]
 
 _MODULE_OF = {
     "HendrixDeploy": "deploy",
     "HendrixDeployTLS": "deploy",
     "Options": "options",
     "Settings": "options",
+    "crosstown_traffic": "crosstown.traffic",
+    "gather": "crosstown.gather",
     "makeService": "service",
 }
 
 if TYPE_CHECKING:
     from hendrix import errors as errors
+    from hendrix.crosstown.gather import gather as gather
+    from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS
     from hendrix.options import Options as Options, Settings as Settings
     from hendrix.service import makeService as makeService

@@ -28,7 +28,7 @@ from hendrix.wire.response import CONTINUE, Stamp
 # Bytes of one read: between requests, and in the middle of a large content.
 SMALL_READ = 16384
 LARGE_READ = 262144
-# Bytes that an application may be ahead of its client; above, its thread waits.
+# Bytes that an application may be ahead of its client; above, its thread waits, or the next request does.
 HIGH_WATER = 262144
 # Bytes for one sendfile call, so that one fast client does not hold a worker.
 FILE_PIECE = 1 << 20
@@ -70,6 +70,7 @@ class FastConnection:
     __slots__ = (
         "_answer",
         "_finished",
+        "_held",
         "_keep_alive",
         "_lane",
         "_late",
@@ -84,6 +85,7 @@ class FastConnection:
         "_worker",
         "draining",
         "fd",
+        "leaving",
         "left",
         "open",
         "owners",
@@ -99,7 +101,8 @@ class FastConnection:
         self.fd = sock.fileno()
         self.owners = owners
         self.open = self.left = True  # whoever finds it closed before `close` says why met a broken connection
-        self.draining = False
+        self.leaving = False
+        self.draining: bool | Last = False
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
         self.since = lane.now
@@ -107,7 +110,7 @@ class FastConnection:
         self._parser: RequestParser | None = None
         self._refusal: PeerError | None = None
         self._unsent: deque[memoryview | FilePart] | None = None
-        self._size = 0
+        self._size = self._held = 0
         self._keep_alive = True
         self._answer = b""
         self._worker: Worker | None = None
@@ -135,9 +138,6 @@ class FastConnection:
         if not data:
             self.close()
             return
-        self._receive(data)
-
-    def _receive(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
             parser = self._parser = self._site.parser()
@@ -152,9 +152,9 @@ class FastConnection:
 
     def _queue(self, parser: RequestParser) -> None:
         """Stand in line for a worker, or hear that the line is too long."""
-        crew = self._lane.crew
-        if crew.backlog < self._site.limits.backlog or not parser.requests:
-            crew.enqueue(self)
+        ready = self._lane.crew.ready
+        if len(ready) < self._site.limits.backlog or not parser.requests:
+            ready.append(self)
             return
         self._keep_alive = False
         self._transmit(self._site.overloaded(parser.requests.popleft(), self._peer))
@@ -169,8 +169,11 @@ class FastConnection:
                 # Every answer before it is out by now (RFC 9110 section 10.1.1).
                 parser.wants_continue = False
                 self._transmit(CONTINUE)
+                if self._unsent:
+                    self._wait_to_send()
+                    return
             stage = parser.stage
-        if self.draining and (stage == IDLE or parser is None) and not watch.watches(self):
+        if self.leaving and (stage == IDLE or parser is None) and not watch.watches(self):
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -178,6 +181,10 @@ class FastConnection:
             self.since = self._lane.now
         self.stage = stage
         self._arm(READ)
+
+    def _wait_to_send(self) -> None:
+        self.stage, self.since = SENDING, self._lane.now
+        self._arm(WRITE)
 
     def arm(self) -> None:
         self._arm(WRITE if self._unsent else READ)
@@ -219,9 +226,16 @@ class FastConnection:
         tasks = response is not None and response.after  # they may wait for the client on this thread: it must let go of the connection
         if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not tasks:
             worker.hold(Answer(self, data, response))
+            self._held += len(data)
+            if self._held > HIGH_WATER:
+                self._held = 0
+                worker.dispatch()
             return False
         self._keep_alive, self._answer = keep_alive, data
-        worker.hold(self)
+        held = worker.held  # as Worker.hold does, without the call
+        if not held:
+            worker.since = self._site.clock()
+        held.append(self)
         return True
 
     def stream(self, data: bytes) -> None:
@@ -254,8 +268,20 @@ class FastConnection:
     # Sent. The owner is the worker, or the monitor for it, or the thread that polls.
 
     def send(self) -> None:
+        """The last bytes of the turn. As `_transmit`, which is one call more."""
         data, self._answer = self._answer, b""
-        self._transmit(data)
+        if self._unsent or not data or not self.open:
+            self._transmit(data)
+            return
+        try:
+            sent = self._socket.send(data, DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.open = False
+            return
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
 
     def sent(self) -> None:
         """The turn is over, and all of it sent or kept."""
@@ -263,22 +289,29 @@ class FastConnection:
         parser, response = self._parser, self.response
         if response is not None:
             self.response = None
-            self.complete(response)
+            if self._unsent or not self.open:
+                self.complete(response)
+            else:
+                response.out = True  # flag first, look second: see Response
+                if response.after:
+                    response.went_out()
         if not self.open:
             self.close()
         elif self._unsent:
-            self.stage, self.since = SENDING, self._lane.now
-            self._arm(WRITE)
+            self._wait_to_send()
         elif not self._keep_alive:
             self._part()
         elif parser is not None and (parser.requests or self._refusal is not None):
             self._queue(parser)
-        elif self.draining:
+        elif self.leaving:
             self.stage = IDLE
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
             self.stage, self.since = IDLE, self._lane.now
-            self._arm(READ)
+            if self._registered:
+                self._lane.arm(self, self.fd, READ)
+            else:
+                self._arm(READ)
         else:
             self.stage = IDLE
             self._wait_for_input()
@@ -358,8 +391,9 @@ class FastConnection:
         return moved
 
     def _send_more(self) -> None:
-        if self._push():
-            self.since = self._lane.now
+        if not self._push() and self.open:
+            self._arm(WRITE)  # only the drain asked, and that puts off no deadline
+            return
         if self._late and not self._unsent and self.open:
             self._taken()
         self.sent()
@@ -388,7 +422,8 @@ class FastConnection:
 
     def _discard(self) -> None:
         try:
-            if self._socket.recv(LARGE_READ, DONTWAIT):
+            # The sweep seldom finds a client armed that never stops sending.
+            if self._socket.recv(LARGE_READ, DONTWAIT) and not self.overdue(self._lane.now):
                 self._arm(READ)
             else:
                 self.close()
@@ -455,7 +490,7 @@ class FastConnection:
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
-        self.draining = True
+        self.leaving, self.draining = True, Last(self)
         if self._lane.claim(self, self.fd):
             if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
                 self._lane.forget(self.fd)
@@ -473,6 +508,19 @@ class FastConnection:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Last:
+    """Whether the response is the connection's last: when the process is about to end, and nothing has come after its request."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: FastConnection) -> None:
+        self._connection = connection
+
+    def __bool__(self) -> bool:
+        parser = self._connection._parser
+        return parser is None or not parser.requests
 
 
 class Answer:

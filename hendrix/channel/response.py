@@ -33,9 +33,8 @@ class Response(Exchange):
     _waiter: threading.Event | None = None
 
     def __init__(self, request: Request, outlet: Outlet, dispatcher: Dispatcher) -> None:
-        super().__init__(request, outlet)
+        self._request, self._outlet, self._dispatcher = request, outlet, dispatcher  # as Exchange does, without the call
         self.after: list[Any] = []
-        self._dispatcher = dispatcher
 
     @property
     def title(self) -> str:

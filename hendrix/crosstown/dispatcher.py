@@ -66,6 +66,18 @@ class Crew(Protocol):
 around: list[Callable[[Task], AbstractContextManager[Any]]] = []
 
 
+def surrounded(task: Task) -> None:
+    """Call a task that has begun, with what is `around` it. Never raises; the task has ended."""
+    try:
+        with ExitStack() as stack:
+            for manager in around:
+                stack.enter_context(manager(task))
+            task.call()
+    except BaseException as error:
+        log.failure("what surrounds the task {name} raised", name=task.name)
+        task.fail(error)
+
+
 class Dispatcher:
     """One for a process.
 
@@ -226,14 +238,7 @@ class Dispatcher:
         """Call a task that has begun. Never raises."""
         if task is None:
             return
-        try:
-            with ExitStack() as stack:
-                for manager in around:
-                    stack.enter_context(manager(task))
-                task.call()
-        except BaseException as error:
-            log.failure("what surrounds the task {name} raised", name=task.name)
-            task.fail(error)
+        surrounded(task)
         if task.state == FAILED:
             self._report(task)
         self._after(task, response)

@@ -47,6 +47,7 @@ class Crew:
     :param call_in_reactor: the reactor's ``callFromThread``.
     :param clock: seconds, monotonic.
 
+    :ivar ready: the jobs that wait for a worker. The fast lane appends to it, which is `enqueue` without a call.
     :ivar running: how many workers are not parked.
     :ivar began: set while there is, or may be, a job.
     """
@@ -63,7 +64,7 @@ class Crew:
         self.size = size
         self.workers = [Worker(f"crew-{number}", clock) for number in range(1, size + 1)]
         self._source, self._call_in_reactor, self._clock = source, call_in_reactor, clock
-        self._ready: deque[Job] = deque()
+        self.ready: deque[Job] = deque()
         self._asleep: set[Worker] = set()
         self.running = self.least = min(running, size)
         self._surplus = 0
@@ -78,22 +79,22 @@ class Crew:
 
     def submit(self, job: Job) -> None:
         """Have a worker run the job."""
-        self._ready.append(job)
+        self.ready.append(job)
         self.nudge()
 
     def enqueue(self, job: Job) -> None:
         """The same, from a thread that looks at the queue next, or nudges: the `Source` uses it, and a job that goes on later."""
-        self._ready.append(job)
+        self.ready.append(job)
 
     def nudge(self) -> None:
         """If there are jobs and all are asleep, wake a worker."""
-        if self._asleep and self._ready:
+        if self._asleep and self.ready:
             self._source.wake()
 
     @property
     def backlog(self) -> int:
         """How many jobs wait for a worker."""
-        return len(self._ready)
+        return len(self.ready)
 
     @property
     def busy(self) -> int:
@@ -139,7 +140,7 @@ class Crew:
             self._source.wake()
 
     def _work(self, worker: Worker) -> None:
-        ready, clock, began = self._ready, self._clock, self.began
+        ready, clock, began = self.ready, self._clock, self.began
         self._gate.acquire()
         looked = clock()
         while not self.quitting:
@@ -165,7 +166,8 @@ class Crew:
             worker.job = None
             worker.jobs += 1
             now = clock()
-            if worker.held and now - worker.since > HOLD:
+            if worker.held and (now - worker.since > HOLD or self.running > self.least):
+                # At once when jobs take their time, as they do when others had to be let in: the next one may, too.
                 worker.dispatch()
             if now - looked > LOOK:
                 self._source.poll(0, self._share)
@@ -175,7 +177,7 @@ class Crew:
     def _sleep(self, worker: Worker) -> None:
         self._asleep.add(worker)
         try:
-            self._source.poll(0 if self._ready or self.quitting else -1, self._share)
+            self._source.poll(0 if self.ready or self.quitting else -1, self._share)
         finally:
             self._asleep.discard(worker)
 
@@ -187,7 +189,7 @@ class Crew:
     def _leave(self) -> bool:
         with self._counting:
             # What it sent last may have brought a job, and the others may be asleep.
-            if not self._surplus or self.running <= self.least or self._ready:
+            if not self._surplus or self.running <= self.least or self.ready:
                 return False
             self._surplus -= 1
             self.running -= 1
@@ -212,4 +214,4 @@ class Crew:
     @property
     def at_work(self) -> bool:
         """Whether there is anything that the monitor must watch."""
-        return bool(self._ready) or self.quitting or any(worker.job is not None for worker in self.workers)
+        return bool(self.ready) or self.quitting or any(worker.job is not None for worker in self.workers)

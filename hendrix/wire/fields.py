@@ -11,6 +11,9 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 
+# As in Apache and gunicorn. Joining repeated fields would be quadratic without a limit.
+MAX_FIELDS = 128
+
 # A table that clients can grow needs a bound; a real site sees some dozens of different names and hosts.
 TABLE_SIZE = 2000
 

@@ -1,8 +1,9 @@
 """HTTP/1.x requests out of bytes (RFC 9112). Bytes in, `Request` objects out; no sockets, no threads, no Twisted.
 
-llhttp, through httptools, does the parsing and refuses all that is not HTTP to the letter: bare CR or LF, folded lines, control
-characters, whitespace before the colon, every game with Content-Length, Transfer-Encoding and chunk sizes. This file adds the
-rules that need more than one field to judge, and the limits:
+llhttp, through httptools, reads the heads, and refuses all that is not HTTP to the letter: bare CR or LF, folded lines, control
+characters, whitespace before the colon, every game with Content-Length and Transfer-Encoding. It never sees content, and each of its
+bytes is known to belong to one head; so what is accepted does not depend on how the bytes were cut into reads or piled into one, and
+an Upgrade cannot end the conversation. This file adds the rules that need more than one field to judge, and the limits:
 
 - Rule 1: a request that is refused is the last one of its connection. What came before it is still answered, in order.
 - Rule 2: what is ambiguous is refused, never repaired.
@@ -19,28 +20,25 @@ from typing import Any, Protocol
 import httptools
 
 from hendrix.errors import PeerError
-from hendrix.wire.fields import FORBIDDEN_TRAILERS, FORWARDED, TABLE_SIZE, cgi_name, is_host, known_hosts
+from hendrix.wire.chunked import ChunkedContent
+from hendrix.wire.fields import FORWARDED, MAX_FIELDS, TABLE_SIZE, cgi_name, is_host, known_hosts
 
 # What a parser is in the middle of.
 IDLE, HEAD, CONTENT = range(3)
 
 # RFC 9112 section 3 asks for at least 8000 bytes of request line.
 MAX_TARGET = 16384
-# As in Apache and gunicorn. Joining repeated fields would be quadratic without a limit.
-MAX_FIELDS = 128
-# Bytes of chunk framing with no content in between: one chunk line with its extensions (RFC 9112 section 7.1.1), or the trailers.
-MAX_FRAMING = 16384
-# The same for each byte of content: a chunk of one byte needs five, and may say something about it.
-FRAMING_RATIO = 64
+# Longer names are not remembered.
+LONGEST_NAME = 64
 
+END = b"\r\n\r\n"
 ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
-METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+(?: |$)")
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+(?: |\Z)")
+VERSION = re.compile(rb"HTTP/([0-9]\.[0-9])\r\n")
 UNSUPPORTED = frozenset(("CONNECT", "SOURCE"))
-OTHER_PROTOCOL = re.compile(rb"[^\r\n]* (?:RTSP|ICE)/1\.0\r\n")
 
 # Names with a rule of their own; all others are only renamed.
-RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_PROXY_CONNECTION", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE")) | FORWARDED
-
+RULES = frozenset(("", "CONTENT_LENGTH", "HTTP_EXPECT", "HTTP_PROXY_CONNECTION", "HTTP_TRANSFER_ENCODING")) | FORWARDED
 
 # What the client hears; whoever made the sink knows more.
 NO_ROOM = "there is no room for the content"
@@ -67,7 +65,7 @@ class Request:
     :ivar forwarded: the fields that only a trusted proxy may set, kept apart.
     """
 
-    method: str
+    method = ""
     target: str
     fields: dict[str, Any]
     http10 = False
@@ -102,65 +100,33 @@ class RequestParser:
     ) -> None:
         self.requests: deque[Request] = deque()
         self._base, self._persistent = base or {}, persistent
-        self._max_fields = MAX_FIELDS + len(self._base)
+        self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
         self.stage = IDLE
         self.wants_continue = False
         self.finished = False
-        self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
-        self._before = self._head_size = self._framing = self._repeated_fields = self._size = 0
-        self._after_cr = self._size_in_doubt = self._special = self._replay = False
-        self._url = self._line = self._half_line = b""
+        self._url = self._begun = b""
+        self._half_line = self._special = False
+        self._repeated_fields = self._size = self._left = 0
         self._sink: Sink | None = None
+        self._chunks: ChunkedContent | None = None
+        self._request, self._fields = NO_REQUEST, self._base
         self._error: PeerError | None = None
-        self._data = b""
         self._llhttp = httptools.HttpRequestParser(self)
 
     # What the owner calls.
 
     def feed(self, data: bytes) -> None:
         """Take what was read. Raises `PeerError` for what must be refused; the requests before it stand in ``requests``."""
-        if self.finished:
-            return
-        fresh = self.stage == IDLE
-        if fresh and (data[0] <= 32 or self._half_line):
-            self._check_empty_lines(data)
-        if b"  " in data and fresh:
-            self._check_spaces(data)
-        self._data = data
-        self._before = len(self.requests)
-        self._size_in_doubt = len(data) + self._head_size > self._max_head
-        try:
-            self._llhttp.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            return self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            if not self.finished:
-                raise self._refusal(error, fresh) from None
-        self._data = b""
-        if self.stage:
-            self._line = b"" if self._url else self._line + data
-            self._weigh(len(data))
-        elif data[-1] == 13:
-            self._after_cr = True
-
-    def _weigh(self, size: int) -> None:
-        """Limit what does not come to an end."""
-        if self.stage == HEAD:
-            if len(self.requests) == self._before:
-                self._head_size += size
-            else:
-                self._head_size = 1  # it began somewhere in this read
-            if self._head_size > self._max_head:
-                raise self._head_too_large()
-        elif self.stage == CONTENT:
-            self._framing += size
-            if self._framing - self._size > MAX_FRAMING + FRAMING_RATIO * self._size:
-                raise self._refuse(400, "the framing of the chunks is too large")
+        at, end = 0, len(data)
+        while at < end and not self.finished:
+            at = self._read_content(data, at) if self.stage == CONTENT else self._read_head(data, at)
 
     @property
     def method(self) -> str:
         """The method of the request that is being read, "" if it is not known yet."""
-        return self._llhttp.get_method().decode("ascii") if self.stage and self._url else ""
+        if self._request.method or not self._url or self.stage == IDLE:
+            return self._request.method
+        return self._llhttp.get_method().decode("ascii")
 
     def close(self) -> None:
         """Let go of a request that will never be complete."""
@@ -169,22 +135,50 @@ class RequestParser:
             self._sink.close()
             self._sink = None
 
-    # What llhttp calls, in this order.
+    # A head.
 
-    def on_message_begin(self) -> None:
-        if self.finished:
-            raise self._refuse(400, "data after the last request")
-        self.stage = HEAD
-        self._url = b""
-        self._request = Request()
-        self._fields: dict[str, Any] = self._base.copy()
+    def _read_head(self, data: bytes, at: int) -> int:
+        """As far as it goes. Returns where it ends in ``data``."""
+        if self.stage == IDLE:
+            if data[at] <= 32 or self._half_line:
+                at = self._skip_empty_lines(data, at)
+                if at == len(data):
+                    return at
+            self.stage, self._url, self._begun = HEAD, b"", b""
+            self._request = Request()
+            self._fields = self._base.copy()
+        begun = self._begun
+        if begun:
+            tail = begun[-3:]  # the end may lie across two reads
+            stop = (tail + data).find(END) + 4 - len(tail)
+            complete = stop > 3 - len(tail)
+        else:
+            stop = data.find(END, at) + 4
+            complete = stop > 3
+        piece = data[at:stop] if complete else data[at:]
+        head = begun + piece
+        if len(head) > self._max_head:
+            raise self._head_too_large(head)
+        try:
+            self._llhttp.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._special = True  # RFC 9110 section 7.8: a server may ignore Upgrade
+        except httptools.HttpParserError as error:
+            raise self._refusal(error, head) from None
+        if not complete:
+            self._begun = head
+            return len(data)
+        self._end_head(head)
+        return stop
 
     def on_url(self, url: bytes) -> None:
+        """Called by llhttp."""
         self._url += url
         if len(self._url) > MAX_TARGET:
             raise self._refuse(414, f"the request target is longer than {MAX_TARGET} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by llhttp."""
         key = self._names.get(name)
         if key is None:
             self._unusual_field(name, value)
@@ -193,44 +187,32 @@ class RequestParser:
         else:
             self._fields[key] = value.rstrip(b" \t").decode("latin-1")
 
-    def on_headers_complete(self) -> None:
+    def _end_head(self, head: bytes) -> None:
         request, fields = self._request, self._fields
-        if self._size_in_doubt or len(fields) > MAX_FIELDS or self._repeated_fields:
-            self._check_size()
-        self._head_size = 0
+        if len(fields) > MAX_FIELDS or self._repeated_fields:
+            self._check_number()
         request.fields = fields
-        request.method = self._llhttp.get_method().decode("ascii")
-        request.keep_alive = self._llhttp.should_keep_alive()
-        if not request.keep_alive or self._special or "HTTP_CONNECTION" in fields:
-            self._check_version()  # only HTTP/1.1 keeps a connection alive without being asked to
-        target = self._url.decode("ascii")
-        if target[0] != "/" or "#" in target or request.method in UNSUPPORTED:
-            target = self._check_target(target)
-        request.target = target
+        request.method = method = self._llhttp.get_method().decode("ascii")
+        request.target = target = self._url.decode("ascii")
+        at = len(method) + len(target) + 2
+        if head[at : at + 10] != b"HTTP/1.1\r\n":
+            self._check_version(head, at)
+        if target[0] != "/" or "#" in target or method in UNSUPPORTED:
+            self._check_target(target)
         host = fields.get("HTTP_HOST")
         if host not in known_hosts:
             self._check_host(host)
-        self.stage = CONTENT
+        if request.http10 or fields.get("HTTP_CONNECTION", "keep-alive") != "keep-alive":
+            self._check_connection()
         if self._special:
+            self._special = False
+            self._llhttp = httptools.HttpRequestParser(self)  # whatever this one expects now, the next that comes is a head
             self._begin_content()
+        if self._sink is None:
+            self._complete()
 
-    def on_body(self, data: bytes) -> None:
-        self.wants_continue = False
-        self._size += len(data)
-        if self._size > self._max_body:
-            raise self._refuse(413, f"the content is larger than {self._max_body} bytes")
-        if self._sink is not None:
-            try:
-                self._sink.write(data)
-            except OSError:
-                raise self._refuse(503, NO_ROOM) from None
-
-    def on_message_complete(self) -> None:
-        if self._replay:
-            return  # llhttp takes the content of a request with Upgrade for the other protocol
+    def _complete(self) -> None:
         request = self._request
-        if self._sink is not None:
-            self._end_content()
         if not (request.keep_alive and self._persistent):
             request.keep_alive = False
             self.finished = True
@@ -238,93 +220,99 @@ class RequestParser:
         self.requests.append(request)
         self._request, self._fields = NO_REQUEST, self._base  # what the application keeps in its environ is not ours to keep
 
-    # The rules.
+    # The rules of a head.
+
+    def _skip_empty_lines(self, data: bytes, at: int) -> int:
+        """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
+        rest = len(data[at:].lstrip(b"\r\n"))
+        lines = (b"\r" if self._half_line else b"") + data[at : len(data) - rest]
+        half = lines.replace(b"\r\n", b"")
+        if half and (rest or half != b"\r"):
+            raise self._refuse(400, "there is a bare CR or LF before the request")
+        self._half_line = bool(half)
+        return len(data) - rest
 
     def _unusual_field(self, name: bytes, value: bytes) -> None:
         """A name not in the table: because it has a rule of its own, or because it is new."""
         key = cgi_name(name)
         if key not in RULES:
-            if len(self._names) < TABLE_SIZE:
+            if len(self._names) < TABLE_SIZE and len(name) < LONGEST_NAME:
                 self._names[name] = key
-            if key in self._fields:
-                return self._repeat(key, value)
         elif key == "":
             self._repeated_fields += 1
             return
         elif key in FORWARDED:
-            if self.stage == CONTENT:
-                raise self._refuse(400, f"the field {name.decode('ascii')} may not be a trailer")
             fields = self._request.forwarded = self._request.forwarded or {}
             text = value.strip(b" \t").decode("latin-1")
             fields[key] = f"{fields[key]}, {text}" if key in fields else text
-            self._repeated_fields += 1
+            self._count_repeated()
             return
         else:
             self._special = True
-            if key in self._fields:
-                return self._repeat(key, value)
-        self._fields[key] = value.rstrip(b" \t").decode("latin-1")
+        if key in self._fields:
+            self._repeat(key, value)
+        else:
+            self._fields[key] = value.rstrip(b" \t").decode("latin-1")
 
     def _repeat(self, key: str, value: bytes) -> None:
         """RFC 9110 section 5.3: a repeated field is a list; RFC 6265 section 5.4 for cookies."""
         if key == "HTTP_HOST":
             raise self._refuse(400, "there is more than one Host field")
-        self._repeated_fields += 1
-        if self._repeated_fields > MAX_FIELDS:
-            raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
+        self._count_repeated()
         self._fields[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.rstrip(b" \t").decode("latin-1")
 
-    def _check_size(self) -> None:
-        if len(self._fields) + self._repeated_fields > self._max_fields:
+    def _count_repeated(self) -> None:
+        self._repeated_fields += 1
+        if self._repeated_fields > MAX_FIELDS:
+            self._check_number()
+
+    def _check_number(self) -> None:
+        if len(self._fields) - len(self._base) + self._repeated_fields > MAX_FIELDS:
             raise self._refuse(431, f"there are more than {MAX_FIELDS} fields")
         self._repeated_fields = 0
-        size = sum(len(name) + len(value) for name, value in self._fields.items() if name not in self._base)
-        if self._size_in_doubt and len(self.requests) == self._before:
-            size = max(size, self._head_size + self._data.find(b"\r\n\r\n"))  # with the white space that llhttp leaves out
-        if len(self._url) + size > self._max_head:
-            raise self._head_too_large()
 
-    def _head_too_large(self) -> PeerError:
-        if not self._url or (len(self._url) > self._max_head // 2 and not self._fields):
+    def _head_too_large(self, head: bytes) -> PeerError:
+        if b"\r\n" not in head[: self._max_head]:
             return self._refuse(414, "the request target is too long")
         return self._refuse(431, f"the request line and the fields are larger than {self._max_head} bytes")
 
-    def _check_version(self) -> None:
-        version = self._llhttp.get_http_version()
-        if version == "1.1":
-            return
-        if OTHER_PROTOCOL.match(self._data):
-            raise self._refuse(400, "the protocol is not HTTP")
-        if version != "1.0":
+    def _check_version(self, head: bytes, at: int) -> None:
+        """RFC 9112 sections 2.3 and 3: what stands ``at`` is not HTTP/1.1; llhttp takes other protocols, and more than one space."""
+        match = VERSION.match(head, at)
+        if match is None:
+            raise self._refuse(400, "the request line is not a method, a target and a version of HTTP, with one space between them")
+        if match[1] != b"1.0":
             raise self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
-        request = self._request
-        request.http10 = True
-        options = [option.strip(" \t").lower() for option in self._fields.get("HTTP_CONNECTION", "").split(",")]
-        request.keep_alive = "keep-alive" in options and "close" not in options
+        self._request.http10 = True
         if "HTTP_TRANSFER_ENCODING" in self._fields:
             raise self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")  # RFC 9112 section 6.1
 
-    def _check_target(self, target: str) -> str:
-        """RFC 9112 section 3.2: origin-form, absolute-form, or the asterisk of OPTIONS. Gives origin-form or the asterisk."""
+    def _check_connection(self) -> None:
+        """RFC 9112 section 9.3."""
+        request, self._special = self._request, True
+        options = [option.strip(" \t") for option in self._fields.get("HTTP_CONNECTION", "").lower().split(",")]
+        request.keep_alive = "close" not in options and (not request.http10 or "keep-alive" in options)
+
+    def _check_target(self, target: str) -> None:
+        """RFC 9112 section 3.2: origin-form, absolute-form, or the asterisk of OPTIONS."""
         request = self._request
         if "#" in target:
             raise self._refuse(400, "the request target has a fragment")
         if request.method in UNSUPPORTED:
             raise self._refuse(501, f"{request.method} is not supported")
-        if target[:1] != "/":
-            if target != "*":
-                match = ABSOLUTE.fullmatch(target)
-                if match is None or not match[1]:
-                    raise self._refuse(400, "the request target is neither a path nor an http URL")
-                # Section 3.2.2: the authority of the target replaces the Host field, whatever that says.
-                self._check_host(self._fields.get("HTTP_HOST"))
-                self._fields["HTTP_HOST"] = match[1]
-                target = (match[2] or "/") + (match[3] or "")
-                if request.method == "OPTIONS" and target == "/" and not match[2]:
-                    target = "*"
-            elif request.method != "OPTIONS":
+        if target == "*":
+            if request.method != "OPTIONS":
                 raise self._refuse(400, "the target * is for OPTIONS")
-        return target
+        elif target[0] != "/":
+            match = ABSOLUTE.fullmatch(target)
+            if match is None or not match[1]:
+                raise self._refuse(400, "the request target is neither a path nor an http URL")
+            # Section 3.2.2: the authority of the target replaces the Host field, whatever that says.
+            self._check_host(self._fields.get("HTTP_HOST"))
+            self._fields["HTTP_HOST"] = match[1]
+            request.target = (match[2] or "/") + (match[3] or "")
+            if request.method == "OPTIONS" and request.target == "/" and not match[2]:
+                request.target = "*"
 
     def _check_host(self, host: str | None) -> None:
         if host is None:
@@ -333,9 +321,10 @@ class RequestParser:
         elif not is_host(host):
             raise self._refuse(400, "the Host field is not a host with an optional port")
 
+    # Content.
+
     def _begin_content(self) -> None:
-        """There is a field that says that content comes, or that it waits for a word of ours."""
-        self._special = False
+        """If any is to come (RFC 9112 section 6.3)."""
         fields = self._fields
         if fields.get("HTTP_EXPECT", "100-continue").lower() != "100-continue":
             raise self._refuse(417, "the only expectation known is 100-continue")
@@ -344,45 +333,16 @@ class RequestParser:
         if coding is None:
             size = int(fields.get("CONTENT_LENGTH", 0))
             if size > self._max_body:
-                raise self._refuse(413, f"the content is larger than {self._max_body} bytes")
+                raise self._too_large()
             if not size:
                 return
         elif coding.lower() != "chunked":
             raise self._unknown_coding(coding)
+        self.stage = CONTENT
         self.wants_continue = "HTTP_EXPECT" in fields and not self._request.http10
-        self._size = self._framing = 0
+        self._size, self._left = 0, size or 0
+        self._chunks = ChunkedContent(self._store) if size is None else None
         self._sink = self._open_sink(size)
-        self._replay = "HTTP_UPGRADE" in fields and self._llhttp.should_upgrade()
-        if size is None:
-            self._fields = {}  # from here on fields are trailers: RFC 9110 section 6.5 forbids merging them, and WSGI has no place for them
-
-    def _check_empty_lines(self, data: bytes) -> None:
-        """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
-        rest = data.lstrip(b"\r\n")
-        lines = data[: len(data) - len(rest)]
-        if self._after_cr and not self._half_line:
-            lines = lines.removeprefix(b"\n")  # of a CRLF that came in two reads, the first of which ended a request
-        self._after_cr = False
-        lines = (self._half_line + lines).replace(b"\r\n", b"")
-        if lines and (rest or lines != b"\r"):
-            raise self._refuse(400, "there is a bare CR or LF before the request")
-        self._half_line = lines
-
-    def _check_spaces(self, data: bytes) -> None:
-        """RFC 9112 section 3: one space between the parts of the request line; llhttp takes more."""
-        if b"  " in data.lstrip(b"\r\n").partition(b"\r\n")[0]:
-            raise self._refuse(400, "there is more than one space between two parts of the request line")
-
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """RFC 9110 section 7.8: a server may ignore Upgrade. What follows is the content, if there is any, and then the next request."""
-        replay, self._replay = self._replay, False
-        self._llhttp = httptools.HttpRequestParser(Replay(self) if replay else self)
-        if replay:
-            length = self._request.fields.get("CONTENT_LENGTH")
-            field = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
-            self._llhttp.feed_data(f"POST / HTTP/1.1\r\n{field}\r\n\r\n".encode())
-        if rest:
-            self.feed(rest)
 
     def _unknown_coding(self, coding: str) -> PeerError:
         """RFC 9112 section 6.3: without a final ``chunked`` there is no telling where the content ends; section 6.1 for the others."""
@@ -390,75 +350,73 @@ class RequestParser:
             return self._refuse(501, "the only transfer coding known is chunked")
         return self._refuse(400, "the last transfer coding is not chunked")
 
+    def _read_content(self, data: bytes, at: int) -> int:
+        """As far as it goes. Returns where it ends in ``data``."""
+        self.wants_continue = False
+        chunks = self._chunks
+        if chunks is None:
+            piece = data[at : at + self._left]
+            self._store(piece)
+            self._left -= len(piece)
+            if not self._left:
+                self._end_content()
+            return at + len(piece)
+        try:
+            at = chunks.feed(data, at)
+        except PeerError:
+            self.finished = True
+            raise
+        if chunks.ended:
+            self._chunks = None
+            self._request.fields["CONTENT_LENGTH"] = str(self._size)
+            self._end_content()
+        return at
+
+    def _store(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._max_body:
+            raise self._too_large()
+        assert self._sink is not None
+        try:
+            self._sink.write(data)
+        except OSError:
+            raise self._refuse(503, NO_ROOM) from None
+
     def _end_content(self) -> None:
-        sink, request = self._sink, self._request
-        self._sink, self.wants_continue = None, False
+        sink, self._sink = self._sink, None
         assert sink is not None
-        request.content = sink
         try:
             sink.seek(0)
         except OSError:
             sink.close()
             raise self._refuse(503, NO_ROOM) from None
-        if "CONTENT_LENGTH" not in request.fields:
-            request.fields["CONTENT_LENGTH"] = str(self._size)
-            self._end_trailers(sink)
+        self._request.content = sink
+        self._complete()
 
-    def _end_trailers(self, sink: Sink) -> None:
-        forbidden = FORBIDDEN_TRAILERS.intersection(self._fields)
-        count, self._repeated_fields = len(self._fields) + self._repeated_fields, 0
-        size = sum(len(name) + len(value) for name, value in self._fields.items())
-        if forbidden or count > MAX_FIELDS or size > MAX_FRAMING:
-            sink.close()
-            if forbidden:
-                raise self._refuse(400, f"{min(forbidden).removeprefix('HTTP_')} may not be a trailer")
-            raise self._refuse(431, "the trailers are too many or too large")
+    # Refusals.
+
+    def _too_large(self) -> PeerError:
+        return self._refuse(413, f"the content is larger than {self._max_body} bytes")
 
     def _refuse(self, status: int, reason: str) -> PeerError:
         """What a rule does not accept. Kept, because what a callback raises does not come through llhttp as it was."""
+        self.finished = True
         self._error = PeerError(status, reason)
         return self._error
 
-    def _refusal(self, error: Exception, fresh: bool) -> PeerError:
-        """What to answer to what llhttp, or one of the rules above, does not accept."""
+    def _refusal(self, error: Exception, head: bytes) -> PeerError:
+        """What to answer to what llhttp, or a rule that it called, does not accept."""
         if self._error is not None:
             return self._error
         if isinstance(error, httptools.HttpParserCallbackError):
             raise error
         if isinstance(error, httptools.HttpParserInvalidMethodError):
-            first = not self.requests and (fresh or not self._url)
-            unknown = first and METHOD.match((self._line + self._data).lstrip(b"\r\n"))
-            if unknown:
-                return PeerError(501, "the method is not known")
-            return PeerError(400, "the request line does not start with a method")
-        reason = str(error)
+            if METHOD.match(head):
+                return self._refuse(501, "the method is not known")
+            return self._refuse(400, "the request line does not start with a method")
         if isinstance(error, httptools.HttpParserInvalidURLError) and self._llhttp.get_method() == b"CONNECT":
-            return PeerError(501, "CONNECT is not supported")
+            return self._refuse(501, "CONNECT is not supported")
+        reason = str(error)
         if reason in ("Invalid HTTP version", "Pause on PRI/Upgrade"):
             return self._refuse(505, "the protocol is not HTTP/1.1 or HTTP/1.0")
         return self._refuse(400, reason[:1].lower() + reason[1:])
-
-
-class Replay:
-    """Stands between llhttp and the parser while llhttp is shown the head of a request again, without its Upgrade, to read the content."""
-
-    def __init__(self, parser: RequestParser) -> None:
-        self._parser, self._playing = parser, True
-        self.on_body, self.on_message_complete = parser.on_body, parser.on_message_complete
-
-    def on_message_begin(self) -> None:
-        if not self._playing:
-            self._parser.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if not self._playing:
-            self._parser.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._playing:
-            self._parser.on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if not self._playing:
-            self._parser.on_headers_complete()
-        self._playing = False

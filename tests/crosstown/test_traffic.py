@@ -16,7 +16,9 @@ from hendrix.crosstown.traffic import NoResponse, alone, crosstown_traffic, curr
 
 @pytest.fixture
 def outside():
-    assert current.get() is None
+    token = current.set(None)
+    yield
+    current.reset(token)
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_options_are_checked_at_decoration_in_each_form(inside, options, error):
     assert inside[0].after == []
 
 
-@pytest.mark.parametrize("thing", [3, "name", object(), [len]], ids=repr)
+@pytest.mark.parametrize("thing", [3, "name", object(), [len]], ids=["number", "text", "object", "list"])
 def test_what_cannot_be_called_is_refused(thing):
     with pytest.raises(TypeError, match="can be called"):
         crosstown_traffic()(thing)

@@ -64,7 +64,7 @@ class ModelCrew(Crew):
         for worker in self.workers:
             worker.held = Deque()
             worker.sending = Lock()  # type: ignore[assignment]
-        self._ready = Deque()
+        self.ready = Deque()
         self._asleep = Set()
         self._counting = Lock()  # type: ignore[assignment]
         self._gate = Semaphore(running)  # type: ignore[assignment]

@@ -58,12 +58,12 @@ class LooksThenAppends(ModelCrew):
     def submit(self, job: object) -> None:
         if self._asleep:
             self._source.wake()
-        self._ready.append(job)  # type: ignore[arg-type]
+        self.ready.append(job)  # type: ignore[arg-type]
 
 
 class LooksThenSleeps(ModelCrew):
     def _sleep(self, worker: Worker) -> None:
-        nothing = not self._ready and not self.quitting
+        nothing = not self.ready and not self.quitting
         self._asleep.add(worker)
         try:
             self._source.poll(-1 if nothing else 0, 1)
@@ -382,7 +382,7 @@ class Parcel:
     """Takes a step to send; notes what became of it."""
 
     def __init__(self, name: str, sent: list[str], ready: list[str]) -> None:
-        self._name, self._sent, self._ready = name, sent, ready
+        self._name, self._sent, self.ready = name, sent, ready
 
     def send(self) -> None:
         step()
@@ -390,7 +390,7 @@ class Parcel:
 
     def sent(self) -> None:
         assert self._name in self._sent
-        self._ready.append(self._name)
+        self.ready.append(self._name)
 
 
 def sending(worker_class: type[ModelWorker]) -> Callable[[World], None]:
