@@ -75,6 +75,8 @@ class CrosstownService(Service):
                 log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
             for task in list(dispatcher.running):
                 log.error("the task {name} of {origin} was cut: the process ends", name=task.name, origin=task.origin or "a response")
+        for tell in traffic.ending:
+            tell()
         if self._sweep.running:
             self._sweep.stop()
 
