@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import READ, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import LINGERING, SENDING, Peer, Site
+from hendrix.channel.site import LINGERING, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -197,6 +197,11 @@ class FastConnection:
             self._lane.arm_first(self, self.fd, events)
 
     # A turn. The owner is a worker.
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have come and not been begun (the owner)."""
+        return len(self._parser.requests) if self._parser is not None else 0
 
     def run(self, worker: Worker) -> None:
         parser = self._parser
@@ -508,19 +513,6 @@ class FastConnection:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-
-class Last:
-    """Whether the response is the connection's last: when the process is about to end, and nothing has come after its request."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: FastConnection) -> None:
-        self._connection = connection
-
-    def __bool__(self) -> bool:
-        parser = self._connection._parser
-        return parser is None or not parser.requests
 
 
 class Answer:

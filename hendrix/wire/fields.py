@@ -16,6 +16,9 @@ MAX_FIELDS = 128
 
 # A table that clients can grow needs a bound; a real site sees some dozens of different names and hosts.
 TABLE_SIZE = 2000
+# Nor do these need to remember longer ones.
+LONGEST_NAME = 64
+LONGEST_HOST = 255
 
 FORWARDED = frozenset({
     "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST",
@@ -59,7 +62,7 @@ def is_host(host: str) -> bool:
     match = HOST.fullmatch(host)
     if match is None or int(match[2] or 0) > 65535 or (match[1] and not _is_ipv6(match[1])):
         return False
-    if len(known_hosts) < TABLE_SIZE:
+    if len(known_hosts) < TABLE_SIZE and len(host) <= LONGEST_HOST:
         known_hosts.add(host)
     return True
 

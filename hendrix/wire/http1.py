@@ -21,15 +21,13 @@ import httptools
 
 from hendrix.errors import PeerError
 from hendrix.wire.chunked import ChunkedContent
-from hendrix.wire.fields import FORWARDED, MAX_FIELDS, TABLE_SIZE, cgi_name, is_host, known_hosts
+from hendrix.wire.fields import FORWARDED, LONGEST_NAME, MAX_FIELDS, TABLE_SIZE, cgi_name, is_host, known_hosts
 
 # What a parser is in the middle of.
 IDLE, HEAD, CONTENT = range(3)
 
 # RFC 9112 section 3 asks for at least 8000 bytes of request line.
 MAX_TARGET = 16384
-# Longer names are not remembered.
-LONGEST_NAME = 64
 
 END = b"\r\n\r\n"
 ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
@@ -236,7 +234,7 @@ class RequestParser:
         """A name not in the table: because it has a rule of its own, or because it is new."""
         key = cgi_name(name)
         if key not in RULES:
-            if len(self._names) < TABLE_SIZE and len(name) < LONGEST_NAME:
+            if len(self._names) < TABLE_SIZE and len(name) <= LONGEST_NAME:
                 self._names[name] = key
         elif key == "":
             self._repeated_fields += 1
