@@ -130,6 +130,9 @@ class Settings:
     crosstown_threads: int | None = setting(
         None, LIMITS, "N", whole(1, 1024), "Crosstown tasks that may run at the same time.", shown="one less than --threads"
     )
+    crosstown_processes: int = setting(
+        0, LIMITS, "N", whole(0, 1024), "Worker processes for crosstown tasks with process=True; each starts when it is needed.", shown="0"
+    )
     crosstown_grace: float = setting(
         60.0, TIMES, "SECONDS", seconds(0, DAY), "For crosstown tasks to end, once the requests have; those not begun then are logged.",
         shown="60",

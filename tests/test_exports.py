@@ -9,7 +9,7 @@ import pytest
 
 import hendrix
 
-PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService"]
+PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService", "testing"]
 
 IMPORT_ALL = """
 import pkgutil, sys, hendrix

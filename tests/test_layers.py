@@ -18,7 +18,7 @@ RANKS = [
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree"},
     {"channel", "hey_joe", "siblings", "status", "testing"},
-    {"workers"},
+    {"workers", "pytest_plugin"},
     {"service"},
     {"deploy", "cli", "django", "experience"},
     {"__init__"},

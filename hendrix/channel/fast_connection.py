@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import time
 from collections import deque
 
 from twisted.logger import Logger
@@ -18,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import READ, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import LINGERING, SENDING, Peer, Site
+from hendrix.channel.site import LINGERING, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -27,7 +28,7 @@ from hendrix.wire.response import CONTINUE, Stamp
 # Bytes of one read: between requests, and in the middle of a large content.
 SMALL_READ = 16384
 LARGE_READ = 262144
-# Bytes that an application may be ahead of its client; above, its thread waits.
+# Bytes that an application may be ahead of its client; above, its thread waits, or the next request does.
 HIGH_WATER = 262144
 # Bytes for one sendfile call, so that one fast client does not hold a worker.
 FILE_PIECE = 1 << 20
@@ -69,6 +70,7 @@ class FastConnection:
     __slots__ = (
         "_answer",
         "_finished",
+        "_held",
         "_keep_alive",
         "_lane",
         "_late",
@@ -83,6 +85,8 @@ class FastConnection:
         "_worker",
         "draining",
         "fd",
+        "leaving",
+        "left",
         "open",
         "owners",
         "response",
@@ -96,8 +100,9 @@ class FastConnection:
         self.stamp: Stamp = site.stamp
         self.fd = sock.fileno()
         self.owners = owners
-        self.open = True
-        self.draining = False
+        self.open = self.left = True  # whoever finds it closed before `close` says why met a broken connection
+        self.leaving = False
+        self.draining: bool | Last = False
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
         self.since = lane.now
@@ -105,7 +110,7 @@ class FastConnection:
         self._parser: RequestParser | None = None
         self._refusal: PeerError | None = None
         self._unsent: deque[memoryview | FilePart] | None = None
-        self._size = 0
+        self._size = self._held = 0
         self._keep_alive = True
         self._answer = b""
         self._worker: Worker | None = None
@@ -168,7 +173,7 @@ class FastConnection:
                     self._wait_to_send()
                     return
             stage = parser.stage
-        if self.draining and (stage == IDLE or parser is None) and not self._late:
+        if self.leaving and (stage == IDLE or parser is None) and not watch.watches(self):
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -192,6 +197,11 @@ class FastConnection:
             self._lane.arm_first(self, self.fd, events)
 
     # A turn. The owner is a worker.
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have come and not been begun (the owner)."""
+        return len(self._parser.requests) if self._parser is not None else 0
 
     def run(self, worker: Worker) -> None:
         parser = self._parser
@@ -217,11 +227,20 @@ class FastConnection:
     def finish(self, data: bytes, keep_alive: bool) -> bool:
         worker: Worker = self._worker  # type: ignore[assignment]
         parser: RequestParser = self._parser  # type: ignore[assignment]
-        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
-            worker.hold(Answer(self, data, self.response))
+        response = self.response
+        tasks = response is not None and response.after  # they may wait for the client on this thread: it must let go of the connection
+        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not tasks:
+            worker.hold(Answer(self, data, response))
+            self._held += len(data)
+            if self._held > HIGH_WATER:
+                self._held = 0
+                worker.dispatch()
             return False
         self._keep_alive, self._answer = keep_alive, data
-        worker.hold(self)
+        held = worker.held  # as Worker.hold does, without the call
+        if not held:
+            worker.since = self._site.clock()
+        held.append(self)
         return True
 
     def stream(self, data: bytes) -> None:
@@ -275,7 +294,12 @@ class FastConnection:
         parser, response = self._parser, self.response
         if response is not None:
             self.response = None
-            self.complete(response)
+            if self._unsent or not self.open:
+                self.complete(response)
+            else:
+                response.out = True  # flag first, look second: see Response
+                if response.after:
+                    response.went_out()
         if not self.open:
             self.close()
         elif self._unsent:
@@ -284,12 +308,15 @@ class FastConnection:
             self._part()
         elif parser is not None and (parser.requests or self._refusal is not None):
             self._queue(parser)
-        elif self.draining:
+        elif self.leaving:
             self.stage = IDLE
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
             self.stage, self.since = IDLE, self._lane.now
-            self._arm(READ)
+            if self._registered:
+                self._lane.arm(self, self.fd, READ)
+            else:
+                self._arm(READ)
         else:
             self.stage = IDLE
             self._wait_for_input()
@@ -307,21 +334,10 @@ class FastConnection:
     def _taken(self) -> None:
         """The kernel has taken all. What has tasks is out when it has sent it, too."""
         if any(response.after or not response.closed for response in self._late) and unsent(self._socket):
-            watch.add(self)
+            late, self._late = self._late, []
+            watch.add(self, self._socket, late, time.monotonic() + WIRE_TIMEOUT)
         else:
             self._all_out()
-
-    def look_whether_sent(self) -> bool:
-        """Whether it is to be asked no more (the thread of the watch, which takes the baton)."""
-        if not self._late or not self.open:
-            return True
-        if not self._lane.claim(self, self.fd):
-            return False  # a worker has it
-        sent = not self._unsent and not unsent(self._socket)
-        if sent:
-            self._all_out()
-        self.arm()
-        return sent
 
     def _all_out(self, gone: bool = False) -> None:
         late, self._late = self._late, []
@@ -380,8 +396,9 @@ class FastConnection:
         return moved
 
     def _send_more(self) -> None:
-        if self._push():
-            self.since = self._lane.now
+        if not self._push() and self.open:
+            self._arm(WRITE)  # only the drain asked, and that puts off no deadline
+            return
         if self._late and not self._unsent and self.open:
             self._taken()
         self.sent()
@@ -410,7 +427,8 @@ class FastConnection:
 
     def _discard(self) -> None:
         try:
-            if self._socket.recv(LARGE_READ, DONTWAIT):
+            # The sweep seldom finds a client armed that never stops sending.
+            if self._socket.recv(LARGE_READ, DONTWAIT) and not self.overdue(self._lane.now):
                 self._arm(READ)
             else:
                 self.close()
@@ -425,10 +443,11 @@ class FastConnection:
 
     def close(self, reset: bool = False) -> None:
         """Let go of everything (the owner)."""
+        # After our own end of the connection nobody hears of the client's: it is taken for one that reads.
+        self.left = self.stage != LINGERING or reset
         self.open = False
         self.owners.discard(self)
-        # After our own end of the connection nobody hears of the client's: it is taken for one that reads.
-        self._all_out(gone=self.stage != LINGERING or reset)
+        self._all_out(gone=self.left)
         if self._parser is not None:
             self._parser.close()
             for request in self._parser.requests:
@@ -476,7 +495,7 @@ class FastConnection:
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
-        self.draining = True
+        self.leaving, self.draining = True, Last(self)
         if self._lane.claim(self, self.fd):
             if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
                 self._lane.forget(self.fd)

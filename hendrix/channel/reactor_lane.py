@@ -22,7 +22,7 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, LINGERING, SENDING, Peer, Site
+from hendrix.channel.site import BUSY, LINGERING, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
 from hendrix.threads.mailbox import Mailbox
@@ -50,17 +50,18 @@ class ReactorConnection(Protocol):
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
         self.peer: Peer = UNKNOWN
-        self.draining = False
+        self.leaving = False
         self.lost = threading.Event()
         self.room = threading.Event()
         self.stage: int = HEAD
         self.response: Response | None = None
         self._late: list[Response] = []  # complete, and not all out yet
         self._finished = 0.0
+        self._asked = 0
         self.since = site.clock()
         self._parser = site.parser()
         self._refusal: PeerError | None = None
-        self._outgoing: deque[bytes] = deque()
+        self._outgoing: deque[memoryview] = deque()
         self._busy = self._paused = self._reading_paused = self._closing = False
 
     # IProtocol.
@@ -113,16 +114,23 @@ class ReactorConnection(Protocol):
 
     # Requests.
 
+    @property
+    def unanswered(self) -> int:
+        """How many have come and not been begun. Any thread."""
+        return len(self._parser.requests)
+
     def _go_on(self) -> None:
         """Hand the next request to a worker, or wait for more."""
-        if self._busy or self._closing:
+        if self._busy or self._closing or self.lost.is_set():
             return
-        if self._parser.requests:
+        if self._outgoing or self._paused:
+            self.stage = SENDING  # until `_pump`: what waits for the client is one answer, not as many as it asked for
+        elif self._parser.requests:
             self._next()
         elif self._refusal is not None:
             self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
             self._close()
-        elif self.draining and self._parser.stage == IDLE or self._parser.finished:
+        elif self.leaving and self._parser.stage == IDLE or self._parser.finished:
             self._close()
         else:
             self._wait()
@@ -142,7 +150,7 @@ class ReactorConnection(Protocol):
         if self._parser.wants_continue:
             self._parser.wants_continue = False
             self.write(CONTINUE)
-        stage = SENDING if self._outgoing or self._paused else self._parser.stage
+        stage = self._parser.stage
         if stage != HEAD or self.stage != HEAD:
             self.since = self.site.clock()
         self.stage = stage
@@ -157,14 +165,14 @@ class ReactorConnection(Protocol):
         self._look_whether_out()
         if keep_alive:
             self._go_on()
-        else:
+        elif not self.lost.is_set():
             self._close()
 
     # Output, a piece at a time.
 
     def write(self, data: bytes) -> None:
         if data and not self.lost.is_set():
-            self._outgoing.append(data)
+            self._outgoing.append(memoryview(data))
             self._pump()
 
     def _look_whether_out(self) -> None:
@@ -174,16 +182,19 @@ class ReactorConnection(Protocol):
             self._all_out(gone=True)
         elif not self._outgoing and not self._paused:
             # TLS gathers small writes for one turn of the reactor, then hands them to the socket below.
-            self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle)
+            self._asked += 1
+            self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle, self._asked)
 
-    def _all_out_if_idle(self, look: float = LOOK) -> None:
+    def _all_out_if_idle(self, asked: int, look: float = LOOK) -> None:
         """Whether the kernel has taken all: then the reactor no longer waits to write to the socket. It does not tell, so we ask again."""
+        if asked != self._asked:
+            return  # more has been written since: the one who asked last looks for all
         if self.lost.is_set():
             self._all_out(gone=True)
         elif self._late and not self._outgoing and not self._paused:
             waits = any(response.after or not response.closed for response in self._late)
             if waits and (self._lowest in self._reactor.getWriters() or unsent(getattr(self._lowest, "socket", None))):
-                self._reactor.callLater(look, self._all_out_if_idle, min(look * 1.5, LONGEST_LOOK))
+                self._reactor.callLater(look, self._all_out_if_idle, asked, min(look * 1.5, LONGEST_LOOK))
             else:
                 self._all_out()
 
@@ -198,16 +209,15 @@ class ReactorConnection(Protocol):
             data = outgoing.popleft()
             if len(data) > PIECE:
                 outgoing.appendleft(data[PIECE:])
-                data = data[:PIECE]
             self.since = self.site.clock()
-            self.transport.write(data)
+            self.transport.write(bytes(data[:PIECE]))
         if not outgoing:
             self.room.set()
             if self._closing:
                 self._lose()
             elif self.stage == SENDING and not self._paused:
-                self.stage = HEAD  # so that `_wait` takes the stage of the parser, from now on
-                self._wait()
+                self.stage = IDLE
+                self._go_on()
 
     def pauseProducing(self) -> None:
         self._paused = True
@@ -249,7 +259,8 @@ class ReactorConnection(Protocol):
 
     def abort(self) -> None:
         """A broken connection, at once."""
-        self.transport.abortConnection()
+        if not self.lost.is_set():  # TLS forgets what it needs for that
+            self.transport.abortConnection()
 
     # Deadlines and drain.
 
@@ -277,10 +288,9 @@ class ReactorConnection(Protocol):
 
     def drain(self) -> None:
         """Answer what has come, then close: now, if nothing has."""
-        if not self.draining:
-            self.draining = True
-            if not self._outgoing:
-                self._go_on()
+        if not self.leaving:
+            self.leaving = True
+            self._go_on()
 
     def cut(self) -> None:
         """Close now, whatever it waits for."""
@@ -295,7 +305,7 @@ class Turn:
         self._post = connection.mailbox.post
         self._ahead = 0
         self.stamp: Stamp = connection.site.stamp
-        self.draining = connection.draining
+        self.draining = Last(connection)
         self._response: Response | None = None
 
     def run(self, worker: Worker) -> None:
@@ -309,8 +319,10 @@ class Turn:
             connection.room.clear()
             self._post(connection.write, data)
             self._ahead = 0
-            if not connection.room.wait(connection.site.limits.write_timeout):
-                raise Disconnected("the client does not read")
+            timeout, clock = connection.site.limits.write_timeout, connection.site.clock
+            while not connection.room.wait(timeout):
+                if clock() - connection.since > timeout:
+                    raise Disconnected("the client does not read")
         else:
             self._post(connection.write, data)
         if connection.lost.is_set():

@@ -42,6 +42,7 @@ class Response(Exchange):
 
     def follow_with(self, task: Task) -> None:
         """The task is to run after this response, and after the task that it is queued in (any thread)."""
+        self._dispatcher.admit(task)
         around = enclosing.get()
         if around is not None and around.contains(task):
             return

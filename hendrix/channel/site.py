@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hendrix.channel.response import Response
 from hendrix.crosstown.dispatcher import Dispatcher
@@ -117,6 +118,31 @@ class Site:
         if self.access is not None:
             self.access(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2]), 0.0)
         return answer
+
+
+class Leaving(Protocol):
+    """A connection, as far as `Last` knows it.
+
+    :ivar leaving: the process is about to end.
+    """
+
+    leaving: bool
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have come and not been begun."""
+
+
+class Last:
+    """Whether the response that is made is the connection's last: the process is about to end, and nothing has come after its request."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Leaving) -> None:
+        self._connection = connection
+
+    def __bool__(self) -> bool:
+        return self._connection.leaving and not self._connection.unanswered
 
 
 NOT_A_REQUEST = Request()

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hendrix.crosstown.gate import DEFAULT, parse
+from hendrix.crosstown.processes import NoProcesses, Pool, RemoteTraceback
 from hendrix.crosstown.task import FAILED, Task, name_of
 from hendrix.threads.worker import Worker
 
@@ -78,21 +79,32 @@ def surrounded(task: Task) -> None:
         task.fail(error)
 
 
+class Lane:
+    """Where tasks run, so many at a time; the others wait. The dispatcher's lock guards it."""
+
+    def __init__(self, crew: Crew, size: int) -> None:
+        self.crew, self.size = crew, size
+        self.waiting: deque[Task] = deque()
+        self.places = 0
+
+
 class Dispatcher:
     """One for a process.
 
     :param crew: has the threads.
     :param threads: tasks that run on it at a time.
     :param queue: tasks that may wait.
+    :param pool: has the processes for tasks that ask for one.
 
     :ivar on_error: called with a task that failed, and what it raised, on its thread.
     """
 
-    def __init__(self, crew: Crew, threads: int, queue: int = QUEUE) -> None:
-        self.crew, self._threads, self._queue = crew, threads, queue
+    def __init__(self, crew: Crew, threads: int, queue: int = QUEUE, pool: Pool | None = None) -> None:
+        self.crew, self._queue, self._pool = crew, queue, pool
         self._lock = threading.Lock()  # guards all below
-        self._waiting: deque[Task] = deque()
-        self._places = 0
+        self._on_threads = Lane(crew, threads)
+        self._on_processes = Lane(pool, pool.size) if pool else self._on_threads
+        self._lanes = {self._on_threads, self._on_processes}
         self._held: dict[Task, Response | None] = {}  # those that have passed the gate and not begun, in their order
         self._pending: set[Response] = set()
         self._following: set[Response] = set()
@@ -103,6 +115,16 @@ class Dispatcher:
         self.on_error: Callable[[Task, BaseException], None] | None = None
 
     # A task is queued. Any thread.
+
+    def admit(self, task: Task) -> None:
+        """See that there is what the task asks for, before it is queued.
+
+        :raises NoProcesses: it asks for a process, and there are none.
+        """
+        if task.portable is not None:
+            if self._pool is None:
+                raise NoProcesses(f"{task.name}: process=True needs worker processes: start hendrix with --crosstown-processes=1 or more")
+            task.portable.pool = self._pool
 
     def queue(self, response: Response, task: Task) -> None:
         """The task is to run after this response. Whoever calls looks afterwards whether the response is out already."""
@@ -173,28 +195,29 @@ class Dispatcher:
                 yield task
 
     def submit(self, task: Task, response: Response | None = None, bounded: bool = True) -> None:
-        """Run it on the crew, now or when there is room; here if too many wait.
+        """Run it on the crew or in a process, now or when there is room; here if too many wait.
 
         :param bounded: False for a task that has been waiting already.
         """
         over = place = False
+        lane = self._on_threads if task.portable is None else self._on_processes
         with self._lock:
             if self._over:
                 over = True
             else:
                 self._held[task] = response
-                if self._places < self._threads:
-                    self._places += 1
+                if lane.places < lane.size:
+                    lane.places += 1
                     place = True
-                elif len(self._waiting) < self._queue or not bounded:
-                    self._waiting.append(task)
+                elif len(lane.waiting) < self._queue or not bounded:
+                    lane.waiting.append(task)
                     return
                 else:
                     self.overflowed += 1
         if over:
             self._refuse(task)
         elif place:
-            self.crew.submit(Place(self, task))
+            lane.crew.submit(Place(self, lane, task))
         else:
             log.warn("{count} tasks wait for a thread: {name} runs on the thread of its request", count=self._queue, name=task.name)
             self.run(task)
@@ -213,12 +236,12 @@ class Dispatcher:
             self._drop(task)
             log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
 
-    def leave(self) -> Task | None:
+    def leave(self, lane: Lane) -> Task | None:
         """A place is free: the next task for it, or None and the place is gone."""
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._places -= 1
+            if lane.waiting:
+                return lane.waiting.popleft()
+            lane.places -= 1
             return None
 
     # Running.
@@ -264,7 +287,9 @@ class Dispatcher:
     def _report(self, task: Task) -> None:
         error = task.error
         assert error is not None
-        log.failure("the task {name} of {origin} failed", Failure(error), name=task.name, origin=task.origin or "no response")
+        there = error.__cause__ if isinstance(error.__cause__, RemoteTraceback) else ""
+        origin = task.origin or "no response"
+        log.failure("the task {name} of {origin} failed{there}", Failure(error), name=task.name, origin=origin, there=there)
         if self.on_error is not None:
             try:
                 self.on_error(task, error)
@@ -285,13 +310,13 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many tasks wait for a thread, of responses that are out."""
-        return len(self._waiting)
+        return sum(len(lane.waiting) for lane in self._lanes)
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits, or will come of a response."""
         with self._lock:
-            return not (self._waiting or self.running or self._places or self._pending)
+            return not (self.running or self._pending or any(lane.waiting or lane.places for lane in self._lanes))
 
     def abandon(self) -> list[Task]:
         """Cancel what has not started, and let nothing start any more; gives the tasks, for the log."""
@@ -303,7 +328,8 @@ class Dispatcher:
             for response in self._pending:
                 response.after[:] = [entry if isinstance(entry, Task) else plain(entry) for entry in response.after]
                 tasks += response.after
-            self._waiting.clear()
+            for lane in self._lanes:
+                lane.waiting.clear()
             self._held.clear()
             cancelled = [task for task in tasks if task.cancel()]
             self.cancelled += len(cancelled)
@@ -325,22 +351,23 @@ def plain(function: Any) -> Task:
 
 
 class Place:
-    """A `Job` of the crew: a task, and after it a place for the next that waits."""
+    """A `Job` of the crew, or of the pool, which has no workers: a task, and after it a place for the next that waits."""
 
-    __slots__ = ("_dispatcher", "_task")
+    __slots__ = ("_dispatcher", "_lane", "_task")
 
-    def __init__(self, dispatcher: Dispatcher, task: Task) -> None:
-        self._dispatcher, self._task = dispatcher, task
+    def __init__(self, dispatcher: Dispatcher, lane: Lane, task: Task) -> None:
+        self._dispatcher, self._lane, self._task = dispatcher, lane, task
 
-    def run(self, worker: Worker) -> None:
-        worker.dispatch()  # no answer waits for a task
+    def run(self, worker: Worker | None) -> None:
+        if worker is not None:
+            worker.dispatch()  # no answer waits for a task
         dispatcher = self._dispatcher
         dispatcher.run(self._task)
-        task = dispatcher.leave()
+        task = dispatcher.leave(self._lane)
         if task is not None:
             # Stand in line again: requests have waited, too.
             self._task = task
-            dispatcher.crew.submit(self)
+            self._lane.crew.submit(self)
 
 
 class Follow:

@@ -28,6 +28,15 @@ class NestedGather(LocalError):
     """A call of a `gather` gathers itself."""
 
 
+class Call(Task):
+    """One of them. It follows no response; a task that is queued in it is queued in what its author is in."""
+
+    __slots__ = ()
+
+    def _run(self, function: Callable[[], Any]) -> Any:
+        return function()
+
+
 def gather(calls: Iterable[Callable[[], Any]], timeout: float | None = None) -> list[Any]:
     """Run the calls side by side, and give what they return, in their order.
 
@@ -66,7 +75,7 @@ def gather(calls: Iterable[Callable[[], Any]], timeout: float | None = None) -> 
 def _task(call: Callable[[], Any]) -> Task:
     if not callable(call):
         raise TypeError(f"gather() takes callables, not {call!r}: partial(function, argument) makes one of a function and its arguments")
-    return Task(call, name_of(call), frozenset())
+    return Call(call, name_of(call), frozenset())
 
 
 def _run(tasks: list[Task], deadline: float | None) -> list[Task]:

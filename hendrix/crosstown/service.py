@@ -12,7 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
+from hendrix.crosstown import traffic
 from hendrix.crosstown.dispatcher import Crew, Dispatcher
+from hendrix.crosstown.processes import Processes
 from hendrix.crosstown.traffic import report
 
 log = Logger(namespace="hendrix.crosstown")
@@ -21,6 +23,8 @@ log = Logger(namespace="hendrix.crosstown")
 SWEEP = 1.0
 # Seconds between two looks whether the tasks have ended, when the process is about to.
 DRAIN_STEP = 0.02
+# Seconds that a worker process without a task has to end by itself.
+PATIENCE = 2.0
 
 
 class CrosstownService(Service):
@@ -29,29 +33,33 @@ class CrosstownService(Service):
     :param crew: gives the crew, once this has started.
     :param threads: tasks that run on it at a time.
     :param grace: seconds that tasks have to end when it is stopped; those not begun by then are logged by name.
+    :param processes: worker processes for tasks that ask for one, at most.
     """
 
     name = "crosstown"
 
-    def __init__(self, reactor: Any, crew: Callable[[], Crew | None], threads: int, grace: float) -> None:
+    def __init__(self, reactor: Any, crew: Callable[[], Crew | None], threads: int, grace: float, processes: int = 0) -> None:
         self._reactor, self._crew, self._threads, self._grace = reactor, crew, threads, grace
+        self._pool = Processes(processes) if processes else None
         self.dispatcher: Dispatcher | None = None
         self._sweep = LoopingCall(self._warn_of_slow_tasks)
         self._sweep.clock = reactor
 
     def describe(self) -> str:
         d = self.dispatcher
+        pool = f", {self._pool.describe()}" if self._pool else ""
         if d is None:
-            return f"at most {self._threads} tasks at a time"
+            return f"at most {self._threads} tasks at a time{pool}"
         waiting = f"{d.waiting} waiting, " if d.waiting else ""
-        return f"{len(d.running)} running, {waiting}{d.done} done, {d.failed} failed, {d.stopped} no-go"
+        return f"{len(d.running)} running, {waiting}{d.done} done, {d.failed} failed, {d.stopped} no-go{pool}"
 
     def startService(self) -> None:
         super().startService()
         crew = self._crew()
         assert crew is not None
-        self.dispatcher = Dispatcher(crew, self._threads)
+        self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool)
         self.dispatcher.on_error = report
+        traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
 
     def stopService(self) -> Deferred[None]:
@@ -61,6 +69,8 @@ class CrosstownService(Service):
 
     async def _drain(self) -> None:
         dispatcher = self.dispatcher
+        if traffic.serving is dispatcher:
+            traffic.serving = None
         if dispatcher is not None:
             deadline = self._reactor.seconds() + self._grace
             if not dispatcher.idle:
@@ -71,8 +81,19 @@ class CrosstownService(Service):
                 log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
             for task in list(dispatcher.running):
                 log.error("the task {name} of {origin} was cut: the process ends", name=task.name, origin=task.origin or "a response")
+        for tell in traffic.ending:
+            tell()
+        if self._pool is not None:
+            await self._dismiss(self._pool)
         if self._sweep.running:
             self._sweep.stop()
+
+    async def _dismiss(self, pool: Processes) -> None:
+        pool.dismiss()
+        deadline = self._reactor.seconds() + PATIENCE
+        while not pool.gone and self._reactor.seconds() < deadline:
+            await deferLater(self._reactor, DRAIN_STEP)
+        pool.kill()
 
     def _warn_of_slow_tasks(self) -> None:
         assert self.dispatcher is not None

@@ -10,6 +10,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any
 
+from hendrix.crosstown.processes import Portable
 from hendrix.errors import LocalError
 
 # The states of a task, in the order in which it goes through them.
@@ -35,14 +36,16 @@ class Task:
     :ivar name: how logs and metrics call it.
     :ivar same_thread: it runs on the thread that served the request.
     :ivar serial: it runs when the serial task before it has ended.
+    :ivar portable: the function, where it asks for a worker process.
     :ivar no_go: status codes that stop it.
     :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
     :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
+    :ivar inline: it runs in the middle of its author's work, on the author's thread: what that thread has open is the author's.
     """
 
     __slots__ = (
-        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "name", "no_go", "on_disconnect", "origin",
-        "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "inline", "name", "no_go", "on_disconnect",
+        "origin", "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
@@ -53,10 +56,12 @@ class Task:
         *,
         same_thread: bool = False,
         serial: bool = False,
+        portable: Portable | None = None,
         on_disconnect: str = "run",
         timeout_warning: float | None = None,
     ) -> None:
-        self._function: Callable[[], Any] | None = function
+        self._function: Callable[[], Any] | None = portable or function
+        self.portable = portable
         self._context: contextvars.Context | None = contextvars.copy_context()
         self._lock = threading.Lock()
         self._ended: threading.Event | None = None
@@ -70,6 +75,7 @@ class Task:
         self.state = WAITING
         self.queued, self.started = time.monotonic(), 0.0
         self.thread = 0
+        self.inline = False
         self.origin = ""
 
     def __repr__(self) -> str:
@@ -169,7 +175,7 @@ class Task:
             if self.state != expected:
                 return False
             self._error, self.state = error, state
-            self._function = self._context = None  # what it closes over is no longer needed
+            self._function = self._context = self.portable = None  # what it closes over is no longer needed
             if self._ended is not None:
                 self._ended.set()
         return True

@@ -14,6 +14,7 @@ from typing import Any, Protocol, overload
 
 from hendrix.crosstown.dispatcher import Dispatcher, Response
 from hendrix.crosstown.gate import DEFAULT, Code, parse
+from hendrix.crosstown.processes import Portable
 from hendrix.crosstown.task import Task, name_of
 from hendrix.errors import LocalError
 
@@ -22,6 +23,10 @@ Function = Callable[..., Any]
 
 class NoResponse(LocalError):
     """There is no response here that the task could follow, and ``fail_without_response`` was asked for."""
+
+
+class NoTransactions(LocalError):
+    """``after_commit`` was asked for, and nobody here knows of transactions."""
 
 
 class Following(Response, Protocol):
@@ -33,6 +38,20 @@ class Following(Response, Protocol):
 
 #: The response that is being made here, None outside of any.
 current: ContextVar[Following | None] = ContextVar("hendrix_response", default=None)
+
+#: Have a task start, by a call, when the transaction that is open on this thread commits, on the database of this alias (None: the
+#: default); the task never starts if it rolls back. `hendrix.django` sets it.
+start_on_commit: Callable[[Task, Callable[[], None], str | None], None] | None = None
+
+#: Each is given the function of a task where that is decorated, and gives the one to be called in its place, in the task's context: for
+#: what a context variable does not carry to another thread. `hendrix.django` adds to it.
+carrying: list[Callable[[Function], Function]] = []
+
+#: The dispatcher of the server that this process is, None in any other.
+serving: Dispatcher | None = None
+
+#: Called when the server has drained its tasks, on the reactor thread: for what would be lost in silence.
+ending: list[Callable[[], None]] = []
 
 
 class CrosstownTraffic:
@@ -47,13 +66,19 @@ class CrosstownTraffic:
 
     :param same_thread: on the thread that served the request, after the response; one such task after another.
     :param serial: on the crew, but not before the serial task before it has ended.
+    :param process: in a worker process, of which ``--crosstown-processes`` says how many there are. The function stands at the top of a
+        module, and it and its arguments can be pickled. Where there is no response, it runs in this process.
     :param no_go_status_codes: codes that stop it, as ``[404, "5xx", "400-405"]``; default 4xx and 5xx; ``[]`` for none.
     :param fail_without_response: where there is no response, raise `NoResponse`. Otherwise the function runs at once:
     :param block_without_response: True: here, before the decorator returns. False: on a thread of its own.
     :param on_disconnect: "run" or "skip": what to do if the client left before it had the last byte.
+    :param after_commit: wait for the commit of the transaction that is open here, and never run if it rolls back; True or the alias of a
+        database. Needs ``hendrix.django`` among the INSTALLED_APPS.
     :param name: how logs and metrics call it; default is the function's qualified name.
     :param timeout_warning: seconds after which a running task is logged with its stack.
+    :raises NotPortable, NoProcesses: at decoration, for a function that cannot go to another process; where there is none.
     :raises ValueError: at decoration, for codes that are none.
+    :raises NoTransactions: at decoration, for ``after_commit`` without ``hendrix.django``.
 
     :ivar on_error: called with the task and what it raised, on its thread.
     """
@@ -81,43 +106,63 @@ class CrosstownTraffic:
         *,
         same_thread: bool = False,
         serial: bool = False,
+        process: bool = False,
         no_go_status_codes: Iterable[Code] | Code | None = None,
         fail_without_response: bool = False,
         block_without_response: bool = True,
         on_disconnect: str = "run",
+        after_commit: bool | str = False,
         name: str | None = None,
         timeout_warning: float | None = None,
     ) -> Task:
         if not callable(function):
             raise TypeError(f"crosstown_traffic decorates what can be called, not {function!r}")
+        portable = Portable(function, name or name_of(function)) if process else None
+        name = name or name_of(function)
+        for carry in carrying:
+            function = carry(function)
         task = Task(
             function,
-            name or name_of(function),
+            name,
             parse(DEFAULT if no_go_status_codes is None else no_go_status_codes),
             same_thread=same_thread,
             serial=serial,
+            portable=portable,
             on_disconnect=on_disconnect,
             timeout_warning=timeout_warning,
         )
         response = current.get()
-        if response is not None:
-            response.follow_with(task)
-        elif fail_without_response:
+        if response is None and fail_without_response:
             raise NoResponse(f"{task.name}: there is no response here that it could follow")
-        elif block_without_response:
-            alone.run(task)
+        if not after_commit:
+            _start(task, response, block_without_response)
+        elif start_on_commit is None:
+            raise NoTransactions(f'{task.name}: after_commit needs "hendrix.django" among the INSTALLED_APPS')
         else:
-            threading.Thread(target=alone.run, args=(task,), name=task.name).start()
+            alias = after_commit if isinstance(after_commit, str) else None
+            start_on_commit(task, partial(_start, task, response, block_without_response), alias)
         return task
+
+
+def _start(task: Task, response: Following | None, block_without_response: bool) -> None:
+    if response is not None:
+        response.follow_with(task)
+    elif block_without_response:
+        task.inline = True
+        alone.run(task)
+    else:
+        threading.Thread(target=alone.run, args=(task,), name=task.name).start()
 
 
 def _check(
     no_go_status_codes: Iterable[Code] | Code | None = None,
     on_disconnect: str = "run",
     same_thread: bool = False,
+    process: bool = False,
     serial: bool = False,
     fail_without_response: bool = False,
     block_without_response: bool = True,
+    after_commit: bool | str = False,
     name: str | None = None,
     timeout_warning: float | None = None,
 ) -> None:
@@ -127,6 +172,8 @@ def _check(
         raise ValueError(f'on_disconnect is "run" or "skip", not {on_disconnect!r}')
     if same_thread and serial:
         raise ValueError("same_thread tasks run one after another already: leave out serial")
+    if same_thread and process:
+        raise ValueError("a task runs on the same thread or in another process: leave out same_thread or process")
     if timeout_warning is not None and not (isinstance(timeout_warning, (int, float)) and timeout_warning > 0):
         raise ValueError(f"timeout_warning is a number of seconds above 0, not {timeout_warning!r}")
 

@@ -166,7 +166,8 @@ class Crew:
             worker.job = None
             worker.jobs += 1
             now = clock()
-            if worker.held and now - worker.since > HOLD:
+            if worker.held and (now - worker.since > HOLD or self.running > self.least):
+                # At once when jobs take their time, as they do when others had to be let in: the next one may, too.
                 worker.dispatch()
             if now - looked > LOOK:
                 self._source.poll(0, self._share)

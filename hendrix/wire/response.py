@@ -60,8 +60,9 @@ class Stamp:
 
     def finish(self, head: Head) -> bytes:
         """The whole head as bytes. The application's own Date and Server stand, if it sent any."""
-        now = int(time())
-        if now != self._second:
+        now = time()
+        if not self._second <= now < self._second + 1:
+            now = int(now)
             self._date = f"Date: {formatdate(now, usegmt=True)}\r\n".encode()
             self._tail = self._date + self._server + b"\r\n"
             self._second = now  # last: who sees it sees the others

@@ -38,12 +38,12 @@ class Outlet(Protocol):
     """Where a response goes. All methods are called on the worker thread that runs the application.
 
     :ivar stamp: makes Date and Server.
-    :ivar draining: the connection will not live on after this response.
+    :ivar draining: true if the connection will not live on after this response.
     :ivar response: the one that goes there now.
     """
 
     stamp: Stamp
-    draining: bool
+    draining: Any
     response: Any
 
     def stream(self, data: bytes, /) -> None:
@@ -147,15 +147,17 @@ class Exchange:
         head = self._head
         if head is not None:
             return self._stream(head, first, pieces)  # write() was used
-        _check_bytes(first)
+        if type(first) is not bytes:
+            _check_bytes(first)
         head = self._make_head(len(first) if whole else None)
         start = self._outlet.stamp.finish(head)
         if head.bare:
             self._finish(start, head)
         elif head.length == len(first):
             self.sent = head.length
-            self._finish(start + first, head)
-            if any(pieces):
+            self._out = self._done = True
+            self.over = self._outlet.finish(start + first, head.keep_alive)
+            if pieces and any(pieces):
                 raise _longer(head)
         else:
             self._send(start)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from typing import Any
 
 from interleavings import Dict, Set, step, wait
 
@@ -44,13 +45,17 @@ class Kernel:
 
     # The epoll.
 
-    def poll(self, seconds: float, at_most: int) -> list[tuple[int, int]]:
-        def ready() -> list[File]:
-            return [file for file, (_, events) in self.interest.items() if file.ready(events)]
+    def _ready(self) -> list[File]:
+        return [file for file, (_, events) in self.interest.items() if file.ready(events)]
 
+    def has_events(self) -> bool:
+        return bool(self._ready())
+
+    def poll(self, seconds: float, at_most: int) -> list[tuple[int, int]]:
         step()
-        wait(lambda: bool(ready()))
-        found = [(file, self.interest[file][0]) for file in ready()[:at_most]]
+        if seconds:
+            wait(self.has_events)
+        found = [(file, self.interest[file][0]) for file in self._ready()[:at_most]]
         self.interest.update((file, (fd, 0)) for file, fd in found)
         return [(fd, 0) for _, fd in found]
 
@@ -70,9 +75,17 @@ class Kernel:
         del self.interest[self.files[fd]]
 
 
+class AtOnce:
+    """A crew that does what it is given while it is given it."""
+
+    def submit(self, job: Any) -> None:
+        job.run(None)
+
+
 class ModelLane(FastLane):
     def __init__(self, kernel: Kernel) -> None:
         self._poller = kernel  # type: ignore[assignment]
+        self.crew = AtOnce()  # type: ignore[assignment]
         self._armed = Dict()
         self._missed = Set()
         self._bell = -1

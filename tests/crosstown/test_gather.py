@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,8 @@ import pytest
 import hendrix
 from hendrix.crosstown import dispatcher, gather as module
 from hendrix.crosstown.gather import LIMIT, NestedGather, gather
-from hendrix.crosstown.task import Task
+from hendrix.crosstown.task import Task, enclosing
+from hendrix.crosstown.traffic import crosstown_traffic, current
 from hendrix.threads import spare as threads
 
 DEADLINE = 20.0  # seconds; only a test that fails waits for them
@@ -170,6 +172,25 @@ def test_each_call_has_the_context_of_its_author_and_changes_only_its_own() -> N
     assert variable.get() == "mine"
 
 
+def test_a_task_that_is_queued_in_a_call_follows_the_response() -> None:
+    """It does not wait for the call, which is no task of the response."""
+
+    class Response:
+        after: list[Task] = []
+
+        def follow_with(self, task: Task) -> None:
+            assert enclosing.get() is None
+            self.after.append(task)
+
+    response = Response()
+    token = current.set(response)  # type: ignore[arg-type]
+    try:
+        handles = gather([partial(crosstown_traffic, int)])
+    finally:
+        current.reset(token)
+    assert response.after == handles
+
+
 def test_what_is_no_callable_is_refused_before_anything_runs() -> None:
     ran: list[int] = []
     with pytest.raises(TypeError, match="takes callables, not 3: partial"):
@@ -209,6 +230,29 @@ def test_connections_of_django_are_closed_on_the_thread_of_the_call(monkeypatch:
     monkeypatch.setattr(module.log, "failure", closed.append)
     assert gather([int]) == [0]
     assert closed[1:] == ["gather: closing Django's database connections failed"]
+
+
+def test_connections_of_django_are_closed_in_earnest(tmp_path: Path) -> None:
+    pytest.importorskip("django")
+    program = """
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3", "CONN_MAX_AGE": None}})
+import django, hendrix
+django.setup()
+from django.db import connections
+def call():
+    wrapper = connections["default"]
+    wrapper.cursor().execute("SELECT 1")
+    assert wrapper.connection is not None
+    return wrapper
+call()
+[wrapper] = hendrix.gather([call])
+assert wrapper is not connections["default"]
+assert wrapper.connection is None
+assert connections["default"].connection is not None
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_threads_are_used_again_and_leave_when_idle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,9 @@ import threading
 from collections.abc import Iterator
 
 import django
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.core.mail import send_mail
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -15,6 +17,7 @@ from django.views.decorators.http import require_GET
 from guestbook import watch
 from guestbook.forms import EntryForm, UploadForm
 from guestbook.models import Entry
+from hendrix import crosstown_traffic
 
 SHOWN = 20  # entries on a page
 
@@ -33,12 +36,17 @@ def front(request: HttpRequest) -> HttpResponse:
 
 @xframe_options_sameorigin
 def book(request: HttpRequest, template: str = "guestbook/book.html") -> HttpResponse:
-    """The guest book and its form; the session remembers the name of who signed."""
+    """The guest book and its form; the session remembers the name of who signed, and the host of the book gets an e-mail."""
     name = request.session.get("name") or request.user.get_username()
     form = EntryForm(request.POST or None, initial={"name": name})
     if form.is_valid():
-        form.save()
+        entry = form.save()
         watch.announce()
+
+        @crosstown_traffic(after_commit=True)
+        def tell_the_host() -> None:  # the visitor has the page already, however slow the mail is
+            send_mail(f"{entry.name} has signed the guest book", entry.text, None, [settings.HOST_EMAIL])
+
         request.session["name"] = form.cleaned_data["name"]
         return redirect(request.path)
     return render(request, template, {"form": form, "entries": Entry.objects.all()[:SHOWN]}, status=400 if form.errors else 200)

@@ -26,6 +26,7 @@ ALLOWED_HOSTS = [".localhost", "127.0.0.1", "[::1]", *filter(None, os.environ.ge
 
 INSTALLED_APPS = [
     "guestbook",
+    "hendrix.django",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.humanize",
@@ -81,3 +82,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "front"
+
+# In development mail is written into the log.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+HOST_EMAIL = "host@localhost"

@@ -1,0 +1,68 @@
+"""Views: one that each test writes itself, and some for the real server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone, translation
+
+from hendrix.crosstown.traffic import crosstown_traffic
+from ledger import tasks
+from ledger.api import default_task_backend
+from ledger.models import Line
+
+Probe = Callable[[HttpRequest], Any]
+_probe: list[Probe] = []
+
+
+def set_probe(view: Probe) -> None:
+    """The view that ``probe/`` is to be."""
+    _probe[:] = [view]
+
+
+def probe(request: HttpRequest) -> Any:
+    return _probe[0](request)
+
+
+def order(request: HttpRequest) -> HttpResponse:
+    """Write a line; its task writes one more, in the language of the request, on a connection of its own thread."""
+    Line.objects.create(text="order")
+    language = request.GET.get("language", "fr")
+    served_by = threading.get_ident()
+    with translation.override(language), timezone.override("Asia/Tokyo"):
+
+        @crosstown_traffic(after_commit="commit" in request.GET, same_thread="same" in request.GET, no_go_status_codes=[])
+        def receipt() -> None:
+            where = "same" if threading.get_ident() == served_by else "other"
+            settings = f"{translation.get_language()} {timezone.get_current_timezone_name()} {where} {connection.in_atomic_block}"
+            Line.objects.create(text=f"receipt {settings}")
+
+    if "fail" in request.GET:
+        raise RuntimeError("the order fails")
+    return HttpResponse("ordered")
+
+
+def lines(request: HttpRequest) -> JsonResponse:
+    return JsonResponse([line.text for line in Line.objects.order_by("pk")], safe=False)
+
+
+def enqueue(request: HttpRequest) -> HttpResponse:
+    """Enqueue tasks of Django; the answer is the id of the result of the first."""
+    first = tasks.write
+    if "later" in request.GET:
+        first = first.using(run_after=timezone.now() + timedelta(seconds=float(request.GET["later"])))
+    found = first.enqueue("one")
+    tasks.write_async.enqueue("two")
+    return HttpResponse(found.id, status=int(request.GET.get("status", 200)))
+
+
+def result(request: HttpRequest, result_id: str) -> JsonResponse:
+    found = default_task_backend.get_result(result_id)
+    errors = [error.exception_class_path for error in found.errors]
+    waited = (found.started_at - found.enqueued_at).total_seconds() if found.started_at else None
+    return JsonResponse([found.status, errors, waited], safe=False)
