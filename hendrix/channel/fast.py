@@ -74,12 +74,16 @@ class FastLane:
                 self._missed.add(fd)
                 holder = armed.pop(fd, None)  # note first, look second: who arms puts itself there first, and looks at the notes second
             if holder is not None:
-                try:
-                    holder.ready()
-                except Exception:
-                    self._fail(holder)
+                self.serve(holder)
             elif fd == self._bell:
                 self._hear()
+
+    def serve(self, holder: Holder) -> None:
+        """There is something for a holder that the caller owns."""
+        try:
+            holder.ready()
+        except Exception:
+            self._fail(holder)
 
     def _fail(self, holder: Holder) -> None:
         """Whatever goes wrong with one of them, the thread that polls lives on."""
@@ -121,7 +125,8 @@ class FastLane:
         """If an event came before the holder stood in ``armed``. Only its owner takes the note: it may be for another by now."""
         if fd in self._missed and self.claim(holder, fd):
             self._missed.discard(fd)
-            holder.arm()
+            # Its event is taken as it is. To arm once more would only have the thread that polls miss the next, again and again.
+            self.crew.submit(Late(self, holder))
 
     def claim(self, holder: Holder, fd: int) -> bool:
         """Take a holder that waits (the reactor thread). False if somebody else has it."""
@@ -150,6 +155,18 @@ class FastLane:
         """After the crew has quit."""
         self._poller.close()
         os.close(self._bell)
+
+
+class Late:
+    """A `Job` of the crew: something has come for a holder before it stood in ``armed``."""
+
+    __slots__ = ("_holder", "_lane")
+
+    def __init__(self, lane: FastLane, holder: Holder) -> None:
+        self._lane, self._holder = lane, holder
+
+    def run(self, worker: object) -> None:
+        self._lane.serve(self._holder)
 
 
 class Acceptor:

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import time
 from collections import deque
 
 from twisted.logger import Logger
@@ -85,6 +86,7 @@ class FastConnection:
         "draining",
         "fd",
         "leaving",
+        "left",
         "open",
         "owners",
         "response",
@@ -98,7 +100,7 @@ class FastConnection:
         self.stamp: Stamp = site.stamp
         self.fd = sock.fileno()
         self.owners = owners
-        self.open = True
+        self.open = self.left = True  # whoever finds it closed before `close` says why met a broken connection
         self.leaving = False
         self.draining: bool | Last = False
         # A client that has just connected owes us a request line, as one that has begun it.
@@ -171,7 +173,7 @@ class FastConnection:
                     self._wait_to_send()
                     return
             stage = parser.stage
-        if self.leaving and (stage == IDLE or parser is None) and not self._late:
+        if self.leaving and (stage == IDLE or parser is None) and not watch.watches(self):
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -225,8 +227,10 @@ class FastConnection:
     def finish(self, data: bytes, keep_alive: bool) -> bool:
         worker: Worker = self._worker  # type: ignore[assignment]
         parser: RequestParser = self._parser  # type: ignore[assignment]
-        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent:
-            worker.hold(Answer(self, data, self.response))
+        response = self.response
+        tasks = response is not None and response.after  # they may wait for the client on this thread: it must let go of the connection
+        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not tasks:
+            worker.hold(Answer(self, data, response))
             self._held += len(data)
             if self._held > HIGH_WATER:
                 self._held = 0
@@ -290,8 +294,8 @@ class FastConnection:
         parser, response = self._parser, self.response
         if response is not None:
             self.response = None
-            if self._unsent or not self.open:
-                self.complete(response)
+            if response.after or self._late or self._unsent or not (response.closed and self.open):
+                self.complete(response)  # what has tasks is out when the kernel has sent it: `_taken` asks
             else:
                 response.out = True  # flag first, look second: see Response
                 if response.after:
@@ -330,21 +334,10 @@ class FastConnection:
     def _taken(self) -> None:
         """The kernel has taken all. What has tasks is out when it has sent it, too."""
         if any(response.after or not response.closed for response in self._late) and unsent(self._socket):
-            watch.add(self)
+            late, self._late = self._late, []
+            watch.add(self, self._socket, late, time.monotonic() + WIRE_TIMEOUT)
         else:
             self._all_out()
-
-    def look_whether_sent(self) -> bool:
-        """Whether it is to be asked no more (the thread of the watch, which takes the baton)."""
-        if not self._late or not self.open:
-            return True
-        if not self._lane.claim(self, self.fd):
-            return False  # a worker has it
-        sent = not self._unsent and not unsent(self._socket)
-        if sent:
-            self._all_out()
-        self.arm()
-        return sent
 
     def _all_out(self, gone: bool = False) -> None:
         late, self._late = self._late, []
@@ -450,10 +443,11 @@ class FastConnection:
 
     def close(self, reset: bool = False) -> None:
         """Let go of everything (the owner)."""
+        # After our own end of the connection nobody hears of the client's: it is taken for one that reads.
+        self.left = self.stage != LINGERING or reset
         self.open = False
         self.owners.discard(self)
-        # After our own end of the connection nobody hears of the client's: it is taken for one that reads.
-        self._all_out(gone=self.stage != LINGERING or reset)
+        self._all_out(gone=self.left)
         if self._parser is not None:
             self._parser.close()
             for request in self._parser.requests:

@@ -57,6 +57,7 @@ class ReactorConnection(Protocol):
         self.response: Response | None = None
         self._late: list[Response] = []  # complete, and not all out yet
         self._finished = 0.0
+        self._asked = 0
         self.since = site.clock()
         self._parser = site.parser()
         self._refusal: PeerError | None = None
@@ -181,16 +182,19 @@ class ReactorConnection(Protocol):
             self._all_out(gone=True)
         elif not self._outgoing and not self._paused:
             # TLS gathers small writes for one turn of the reactor, then hands them to the socket below.
-            self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle)
+            self._asked += 1
+            self._reactor.callLater(0, self._reactor.callLater, 0, self._all_out_if_idle, self._asked)
 
-    def _all_out_if_idle(self, look: float = LOOK) -> None:
+    def _all_out_if_idle(self, asked: int, look: float = LOOK) -> None:
         """Whether the kernel has taken all: then the reactor no longer waits to write to the socket. It does not tell, so we ask again."""
+        if asked != self._asked:
+            return  # more has been written since: the one who asked last looks for all
         if self.lost.is_set():
             self._all_out(gone=True)
         elif self._late and not self._outgoing and not self._paused:
             waits = any(response.after or not response.closed for response in self._late)
             if waits and (self._lowest in self._reactor.getWriters() or unsent(getattr(self._lowest, "socket", None))):
-                self._reactor.callLater(look, self._all_out_if_idle, min(look * 1.5, LONGEST_LOOK))
+                self._reactor.callLater(look, self._all_out_if_idle, asked, min(look * 1.5, LONGEST_LOOK))
             else:
                 self._all_out()
 
@@ -255,7 +259,8 @@ class ReactorConnection(Protocol):
 
     def abort(self) -> None:
         """A broken connection, at once."""
-        self.transport.abortConnection()
+        if not self.lost.is_set():  # TLS forgets what it needs for that
+            self.transport.abortConnection()
 
     # Deadlines and drain.
 

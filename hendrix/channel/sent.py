@@ -11,10 +11,15 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Protocol
+
+from twisted.logger import Logger
 
 if sys.platform == "linux":
     from fcntl import ioctl
+
+log = Logger(namespace="hendrix.crosstown")
 
 # How the kernel is asked (linux/sockios.h): bytes of the send queue that have not been sent once.
 SIOCOUTQNSD = 0x894B
@@ -33,44 +38,77 @@ def unsent(sock: socket.socket | None) -> bool:
         return False
 
 
-class Waiting(Protocol):
-    """A connection with responses that the kernel may not have sent."""
+class Connection(Protocol):
+    """What was sent on.
 
-    def look_whether_sent(self) -> bool:
-        """Whether this need not be asked again."""
+    :ivar open: as long as the kernel can be asked.
+    :ivar left: afterwards, whether it was the client who ended it.
+    """
+
+    open: bool
+    left: bool
+
+
+class Response(Protocol):
+    """What waits."""
+
+    @property
+    def title(self) -> str: ...
+    def went_out(self, gone: bool = False) -> None: ...
 
 
 class Watch:
-    """Asks connections again and again, on a thread of its own while there are any. Slow readers only: others are never here."""
+    """Asks the kernel again and again about connections with slow readers, on a thread of its own while there are any.
+
+    It takes no baton: to ask does no harm, and a descriptor that another connection has by now says nothing of a response whose own
+    connection is closed, and which waits no longer.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: set[Waiting] = set()
+        self._entries: list[tuple[Connection, socket.socket, list[Response], float]] = []
         self._runs = False
-        self._look = LOOK
 
-    def add(self, connection: Waiting) -> None:
-        """Ask it soon (any thread)."""
+    def add(self, connection: Connection, sock: socket.socket, responses: Sequence[Response], deadline: float) -> None:
+        """The responses have been taken by the kernel: tell them when they have left it, at ``deadline`` at the latest (any thread)."""
         with self._lock:
-            self._watched.add(connection)
-            self._look = LOOK
+            self._entries.append((connection, sock, list(responses), deadline))
             if self._runs:
                 return
             self._runs = True
         threading.Thread(target=self._run, name="crosstown-watch", daemon=True).start()
 
+    def watches(self, connection: Connection) -> bool:
+        """Whether there are responses of this connection."""
+        with self._lock:
+            return any(entry[0] is connection for entry in self._entries)
+
     def _run(self) -> None:
+        look = LOOK
         while True:
-            time.sleep(self._look)
+            time.sleep(look)
             with self._lock:
-                watched, self._watched = self._watched, set()  # one that is added while it is asked is asked again
-            waiting = {connection for connection in watched if not connection.look_whether_sent()}
+                entries = list(self._entries)
+            over = [entry for entry in entries if self._is_over(*entry)]
+            look = LOOK if over else min(look * 1.5, LONGEST_LOOK)
             with self._lock:
-                self._watched |= waiting
-                self._look = LOOK if len(waiting) < len(watched) else min(self._look * 1.5, LONGEST_LOOK)
-                if not self._watched:
+                self._entries = [entry for entry in self._entries if entry not in over]
+                if not self._entries:
                     self._runs = False
                     return
+
+    def _is_over(self, connection: Connection, sock: socket.socket, responses: list[Response], deadline: float) -> bool:
+        gone = False
+        if not connection.open:
+            gone = connection.left
+        elif time.monotonic() > deadline:
+            for response in responses:
+                log.warn("{request}: the client has not read for too long; its tasks start", request=response.title)
+        elif unsent(sock):
+            return False
+        for response in responses:
+            response.went_out(gone)
+        return True
 
 
 watch = Watch()

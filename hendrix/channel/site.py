@@ -85,7 +85,7 @@ class Site:
         current.set(response)
         over = response.run(self.application, environ)
         if self.access is not None:
-            self.access(request, environ["REMOTE_ADDR"], response.code, response.sent, self.clock() - began)
+            self.access(request, environ.get("REMOTE_ADDR", ""), response.code, response.sent, self.clock() - began)
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
             worker.dispatch()

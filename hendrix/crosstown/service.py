@@ -81,6 +81,8 @@ class CrosstownService(Service):
                 log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
             for task in list(dispatcher.running):
                 log.error("the task {name} of {origin} was cut: the process ends", name=task.name, origin=task.origin or "a response")
+        for tell in traffic.ending:
+            tell()
         if self._pool is not None:
             await self._dismiss(self._pool)
         if self._sweep.running:

@@ -50,6 +50,9 @@ carrying: list[Callable[[Function], Function]] = []
 #: The dispatcher of the server that this process is, None in any other.
 serving: Dispatcher | None = None
 
+#: Called when the server has drained its tasks, on the reactor thread: for what would be lost in silence.
+ending: list[Callable[[], None]] = []
+
 
 class CrosstownTraffic:
     """Run a function when the response has gone out over the wire.

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from hendrix.crosstown import traffic
+
 logger = logging.getLogger("hendrix.django")
 
 # Seconds after which the clock on the wall is looked at again: somebody may have set it.
@@ -36,6 +38,8 @@ class Later:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="hendrix tasks that run later", daemon=True)
                 self._thread.start()
+                # A server that is stopped by a signal ends with that signal, and then nothing of atexit is called.
+                traffic.ending.append(self._tell)
                 atexit.register(self._tell)
             self._changed.notify()
 
@@ -54,6 +58,7 @@ class Later:
         with self._changed:
             for _, _, name, _ in sorted(self._due, key=lambda entry: entry[:2]):
                 logger.error("the task %s was not due yet and is not run: the process ends", name)
+            self._due.clear()
 
 
 later = Later()

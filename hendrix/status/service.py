@@ -29,6 +29,7 @@ class AccessLogService(Service):
     def __init__(self, reactor: Any, path: str, form: str) -> None:
         self._path, self._form = path, form
         self._log: AccessLog | None = None
+        self._lost = 0
         self._writing = LoopingCall(self._write)
         self._writing.clock = reactor
 
@@ -55,21 +56,26 @@ class AccessLogService(Service):
             self._log.append(
                 Record(
                     time=time.time() - seconds,
-                    remote_addr=remote_addr,
+                    remote_addr=_text(remote_addr),
                     method=request.method,
                     target=request.target,
                     protocol=protocol if request.method else "",
                     status=int(code or 0),
                     sent=sent,
-                    referer=fields.get("HTTP_REFERER", ""),
-                    user_agent=fields.get("HTTP_USER_AGENT", ""),
+                    referer=_text(fields.get("HTTP_REFERER")),
+                    user_agent=_text(fields.get("HTTP_USER_AGENT")),
                     duration=seconds,
                 )
             )
 
     def _write(self) -> None:
         assert self._log is not None
-        before = self._log.dropped
         self._log.flush()
-        if self._log.dropped > before:
-            log.warn("{count} lines of the access log were lost: the disk is too slow or full", count=self._log.dropped - before)
+        lost, self._lost = self._log.dropped - self._lost, self._log.dropped
+        if lost:
+            log.warn("{count} lines of the access log were lost: the disk is too slow or full", count=lost)
+
+
+def _text(value: Any) -> str:
+    """The fields of a request are the environ, and the application may have put anything there."""
+    return value if isinstance(value, str) else ""

@@ -160,7 +160,7 @@ class RequestParser:
         try:
             self._llhttp.feed_data(piece)
         except httptools.HttpParserUpgrade:
-            self._special = True  # RFC 9110 section 7.8: a server may ignore Upgrade
+            pass  # RFC 9110 section 7.8: a server may ignore Upgrade
         except httptools.HttpParserError as error:
             raise self._refusal(error, head) from None
         if not complete:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from typing import Any
 
 from interleavings import Dict, Set, step, wait
 
@@ -74,9 +75,17 @@ class Kernel:
         del self.interest[self.files[fd]]
 
 
+class AtOnce:
+    """A crew that does what it is given while it is given it."""
+
+    def submit(self, job: Any) -> None:
+        job.run(None)
+
+
 class ModelLane(FastLane):
     def __init__(self, kernel: Kernel) -> None:
         self._poller = kernel  # type: ignore[assignment]
+        self.crew = AtOnce()  # type: ignore[assignment]
         self._armed = Dict()
         self._missed = Set()
         self._bell = -1

@@ -293,3 +293,23 @@ class StopsWithoutAClaim(ModelAcceptor):
 )
 def test_whether_it_is_stopped_is_looked_for_after_it_is_armed(broken: type[ModelAcceptor], match: str) -> None:
     breaks(stopping(broken), match)
+
+
+class Impatient(ModelLane):
+    """A poller that is told of the event before the holder stands in ``armed``, each time."""
+
+    def arm(self, holder: Holder, fd: int, events: int) -> None:
+        self._missed.add(fd)
+        super().arm(holder, fd, events)
+
+
+def test_who_is_missed_each_time_is_served_all_the_same() -> None:
+    kernel = Kernel()
+    lane, jobs = Impatient(kernel), []
+    lane.crew.submit = jobs.append  # type: ignore[assignment,method-assign]
+    thing = Thing(lane, kernel)
+    thing.registered = True
+    kernel.interest[thing.file] = (thing.fd, 0)
+    for count in range(3):
+        lane.arm(thing, thing.fd, READ)
+        assert len(jobs) == count + 1 and not lane._armed

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from collections.abc import Iterator
 
+import pytest
 from hand import eventually, tcp_pair
 
 from hendrix.channel.sent import Watch, unsent
@@ -13,54 +16,74 @@ PATIENCE = 30.0
 
 
 class Waiting:
-    """To be asked so many times; is added again the first time it is asked, as by a worker with the next response."""
+    """A connection with one response."""
 
-    def __init__(self, times: int, watch: Watch | None = None) -> None:
-        self._times, self._watch = times, watch
-        self.asked = 0
+    title = "GET /"
+
+    def __init__(self) -> None:
+        self.open, self.left = True, False
+        self.gone: bool | None = None
         self.over = threading.Event()
 
-    def look_whether_sent(self) -> bool:
-        self.asked += 1
-        if self.asked >= self._times:
-            self.over.set()
-        if self._watch is not None:
-            watch, self._watch = self._watch, None
-            watch.add(self)
-            return True
-        return self.over.is_set()
+    def went_out(self, gone: bool = False) -> None:
+        self.gone = gone
+        self.over.set()
 
 
-def test_it_asks_until_it_is_told_not_to() -> None:
-    watch = Watch()
-    one, other = Waiting(3), Waiting(5)
-    watch.add(one)
-    watch.add(other)
-    assert one.over.wait(PATIENCE) and other.over.wait(PATIENCE)
+@pytest.fixture
+def full() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection whose client has no room for what it was sent."""
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        fill(ours)
+        yield ours, theirs
+
+
+def fill(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    try:
+        while True:
+            sock.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+
+
+def test_it_tells_when_the_kernel_has_sent_all(full: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = full
+    watch, one = Watch(), Waiting()
+    watch.add(one, ours, [one], time.monotonic() + PATIENCE)
+    assert watch.watches(one)
+    while unsent(ours):
+        assert not one.over.is_set()
+        theirs.recv(1 << 16)
+    assert one.over.wait(PATIENCE) and one.gone is False
     eventually(lambda: not watch._runs)
-    assert (one.asked, other.asked) == (3, 5)
-    again = Waiting(1)
-    watch.add(again)
-    assert again.over.wait(PATIENCE)
+    assert not watch.watches(one)
 
 
-def test_one_that_is_added_while_it_is_asked_is_asked_again() -> None:
-    watch = Watch()
-    one = Waiting(2, watch)
-    watch.add(one)
-    assert one.over.wait(PATIENCE)
+def test_it_waits_no_longer_than_it_is_told(full: tuple[socket.socket, socket.socket]) -> None:
+    watch, one, other = Watch(), Waiting(), Waiting()
+    watch.add(other, full[0], [other], time.monotonic() + PATIENCE)
+    watch.add(one, full[0], [one], time.monotonic() + 0.01)
+    assert one.over.wait(PATIENCE) and unsent(full[0])
+    assert not other.over.is_set()
+    other.open = False
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_connection_that_is_closed_says_who_did_it(full: tuple[socket.socket, socket.socket], left: bool) -> None:
+    watch, one = Watch(), Waiting()
+    watch.add(one, full[0], [one], time.monotonic() + PATIENCE)
+    one.left = left
+    one.open = False
+    assert one.over.wait(PATIENCE) and one.gone is left
 
 
 def test_what_the_client_has_no_room_for_is_unsent() -> None:
     ours, theirs = tcp_pair()
     with ours, theirs:
         assert not unsent(ours)
-        ours.setblocking(False)
-        try:
-            while True:
-                ours.send(b"x" * 65536)
-        except BlockingIOError:
-            pass
+        fill(ours)
         assert unsent(ours)
         while unsent(ours):
             theirs.recv(1 << 20)

@@ -16,7 +16,9 @@ from hendrix.crosstown.traffic import NoResponse, alone, crosstown_traffic, curr
 
 @pytest.fixture
 def outside():
-    assert current.get() is None
+    token = current.set(None)
+    yield
+    current.reset(token)
 
 
 @pytest.fixture

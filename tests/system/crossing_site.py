@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import tempfile
 import threading
@@ -55,7 +56,7 @@ class Crossing(Site):
         with self._more:
             return [item for item in self._news if wanted.items() <= item.items()]
 
-    def told(self, event, n=None, task=None, count=1, timeout=60):
+    def told(self, event, n=None, task=None, count=1, timeout=20):
         """Wait until it has told of so many; gives the last one."""
         deadline = time.monotonic() + timeout
         with self._more:
@@ -70,30 +71,27 @@ class Crossing(Site):
 
     # Clients.
 
-    def client(self, number, address=0, **options):
-        return Client(self, number, address, **options)
+    def client(self, number, address=0):
+        return Client(self, number, address)
 
 
 class Client:
-    """One connection, known to the server's tasks by its number."""
+    """One connection; the tasks of the server know it by its number, and hold its socket open, unless that is None."""
 
-    def __init__(self, site, number, address=0, buffer=None):
+    def __init__(self, site, number, address=0):
         self.site, self.number = site, number
-        kind, _, place = site.addresses[address].partition(":")
-        if buffer is not None:
-            self.sock = socket.socket()
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-            self.sock.settimeout(60)
-            self.sock.connect(("127.0.0.1", int(place.rpartition(":")[2])))
-        else:
-            self.sock = site.connect(address, tls=False, timeout=60)
-        socket.send_fds(site._control, [json.dumps({"conn": number}).encode()], [self.sock.fileno()])
-        site.told("conn", number)
+        kind = site.addresses[address].partition(":")[0]
+        self.sock = site.connect(address, tls=False, timeout=60)
+        if number is not None:
+            self._introduce()
         if kind == "ssl":
-            import ssl
-
             self.sock = ssl._create_unverified_context().wrap_socket(self.sock, server_hostname="localhost")
         self.file = self.sock.makefile("rb")
+
+    def _introduce(self):
+        site, number = self.site, self.number
+        socket.send_fds(site._control, [json.dumps({"conn": number}).encode()], [self.sock.fileno()])
+        site.told("conn", number)
 
     def __enter__(self):
         return self
@@ -107,7 +105,8 @@ class Client:
             self.sock.close()
 
     def send(self, n, method="GET", version="1.1", close=False, **query):
-        target = "/?" + quote(json.dumps({"n": n, "conn": self.number, **query}))
+        conn = {} if self.number is None else {"conn": self.number}
+        target = "/?" + quote(json.dumps({"n": n, **conn, **query}))
         end = "Connection: close\r\n" if close else ""
         self.sock.sendall(f"{method} {target} HTTP/{version}\r\nHost: localhost\r\n{end}\r\n".encode())
 

@@ -442,6 +442,18 @@ class TestDisconnected:
             assert "after the end of the response" in str(log.failures[-1])
             assert outlet.wire.count(b"HTTP/1.1") == 1
 
+    def test_write_after_a_500(self, call: Caller, outlet: Recorder, log: Log) -> None:
+        class Late:
+            def __init__(self, write: Callable[[bytes], None]) -> None:
+                self.close = lambda: write(b"late")
+
+            def __iter__(self) -> Iterator[bytes]:
+                raise Oops
+
+        call(lambda environ, start: Late(start("200 OK", [])))
+        assert is_500(outlet)
+        assert [type(failure) for failure in log.failures] == [Oops, AppError]
+
     def test_raised_by_the_application_itself(self, call: Caller, outlet: Recorder) -> None:
         def app(environ: Any, start_response: Start) -> Iterator[bytes]:
             start_response("200 OK", [("Content-Length", "5")])

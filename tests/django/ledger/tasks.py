@@ -77,6 +77,11 @@ def write(text):
 
 
 @task
+async def write_async(text):
+    await Line.objects.acreate(text=text)
+
+
+@task
 def chain(text):
     ran.append(f"{text} 1")
     note.enqueue(f"{text} 2")

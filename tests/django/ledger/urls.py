@@ -8,4 +8,6 @@ urlpatterns = [
     path("probe/", views.probe),
     path("order/", views.order),
     path("lines/", views.lines),
+    path("enqueue/", views.enqueue),
+    path("result/<str:result_id>/", views.result),
 ]

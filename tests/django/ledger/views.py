@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection
@@ -11,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 
 from hendrix.crosstown.traffic import crosstown_traffic
+from ledger import tasks
+from ledger.api import default_task_backend
 from ledger.models import Line
 
 Probe = Callable[[HttpRequest], Any]
@@ -46,3 +49,20 @@ def order(request: HttpRequest) -> HttpResponse:
 
 def lines(request: HttpRequest) -> JsonResponse:
     return JsonResponse([line.text for line in Line.objects.order_by("pk")], safe=False)
+
+
+def enqueue(request: HttpRequest) -> HttpResponse:
+    """Enqueue tasks of Django; the answer is the id of the result of the first."""
+    first = tasks.write
+    if "later" in request.GET:
+        first = first.using(run_after=timezone.now() + timedelta(seconds=float(request.GET["later"])))
+    found = first.enqueue("one")
+    tasks.write_async.enqueue("two")
+    return HttpResponse(found.id, status=int(request.GET.get("status", 200)))
+
+
+def result(request: HttpRequest, result_id: str) -> JsonResponse:
+    found = default_task_backend.get_result(result_id)
+    errors = [error.exception_class_path for error in found.errors]
+    waited = (found.started_at - found.enqueued_at).total_seconds() if found.started_at else None
+    return JsonResponse([found.status, errors, waited], safe=False)

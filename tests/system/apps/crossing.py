@@ -16,8 +16,8 @@ import threading
 import time
 from urllib.parse import unquote
 
-from hendrix import crosstown_traffic
 from hendrix.channel import fast_connection, reactor_lane, response
+from hendrix.crosstown.traffic import crosstown_traffic
 
 if "WIRE_TIMEOUT" in os.environ:
     for module in (fast_connection, reactor_lane, response):
@@ -133,7 +133,7 @@ def stream(query: dict, size: int):
         piece = max(1, size // 3)
         for start in range(0, size, piece):
             if query.get("late"):
-                decorate(query, start // piece, query["tasks"][0])
+                decorate(query, start // piece, query.get("tasks", [{}])[0])
             yield b"x" * min(piece, size - start)
     finally:
         tell(event="closed", n=query.get("n"))

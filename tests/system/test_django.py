@@ -1,4 +1,4 @@
-"""Behind the real server: each thread has its connections and gives them back, ATOMIC_REQUESTS and after_commit hold what they promise."""
+"""A Django project behind the real server: connections are given back, ATOMIC_REQUESTS and after_commit keep their promises."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from harness import Site
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "django"  # the project "ledger"
 DEADLINE = 30.0
 
 
@@ -64,6 +64,43 @@ def test_after_commit_on_rollback_never_runs(site: Site) -> None:
         assert lines(site) == written  # neither the order that failed nor its receipt
     else:
         wait_for(lambda: len(lines(site)) == 4)  # in autocommit mode there is nothing to wait for, and [] lets it run after a 500
+
+
+def status_of(site: Site, result_id: str) -> list[object]:
+    found: list[object] = json.loads(site.get(f"/result/{result_id}/").body)
+    return found
+
+
+def test_tasks_of_django_run_when_the_response_is_out(site: Site) -> None:
+    result_id = site.get("/enqueue/").text
+    wait_for(lambda: sorted(lines(site)) == ["one", "two"])
+    wait_for(lambda: status_of(site, result_id)[:2] == ["SUCCESSFUL", []])
+
+
+def test_the_status_stops_tasks_of_django(site: Site) -> None:
+    response = site.get("/enqueue/?status=404")
+    assert response.status == 404
+    wait_for(lambda: status_of(site, response.text)[:2] == ["FAILED", ["hendrix.crosstown.task.NoGo"]])
+    assert lines(site) == []
+
+
+def test_a_task_of_django_for_later_runs_later(site: Site) -> None:
+    result_id = site.get("/enqueue/?later=0.5").text
+    wait_for(lambda: lines(site) == ["two"])
+    wait_for(lambda: sorted(lines(site)) == ["one", "two"])
+    wait_for(lambda: status_of(site, result_id)[0] == "SUCCESSFUL")
+    waited = status_of(site, result_id)[2]
+    assert isinstance(waited, float)
+    assert waited >= 0.4
+    database = site.env["LEDGER_DATABASE"]
+    wait_for(lambda: database not in open_files(site))
+
+
+def test_a_task_that_is_not_due_when_the_process_ends_is_in_the_log(site: Site) -> None:
+    assert site.get("/enqueue/?later=3600").status == 200
+    wait_for(lambda: lines(site) == ["two"])
+    site.stop()
+    assert "the task ledger.tasks.write was not due yet and is not run: the process ends" in site.log
 
 
 @pytest.mark.parametrize("kind", ["same", "commit"])
