@@ -263,10 +263,15 @@ class FastConnection:
         return True
 
     def abort(self) -> bool:
-        assert self._worker is not None
-        self._worker.dispatch()
-        if self.response is not None:
-            self._late.append(self.response)
+        worker, response = self._worker, self.response
+        assert worker is not None and response is not None
+        worker.dispatch()
+        if self.open and response.ends_visibly:
+            # Not by a reset: that would take along the answers before it that have not arrived.
+            self.response = None
+            response.went_out(gone=True)
+            return self.finish(b"", False)
+        self._late.append(response)
         self.close(reset=True)
         return True
 

@@ -253,9 +253,12 @@ class ReactorConnection(Protocol):
 
     def aborted(self, response: Response | None) -> None:
         """The response to the request that a worker had cannot be completed."""
-        self.abort()
         if response is not None:
             response.went_out(gone=True)
+        if response is not None and response.ends_visibly and not self.lost.is_set():
+            self._close()  # a broken connection would take along the answers before it that have not arrived
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """A broken connection, at once."""
@@ -322,6 +325,7 @@ class Turn:
             timeout, clock = connection.site.limits.write_timeout, connection.site.clock
             while not connection.room.wait(timeout):
                 if clock() - connection.since > timeout:
+                    self._post(connection.abort)
                     raise Disconnected("the client does not read")
         else:
             self._post(connection.write, data)

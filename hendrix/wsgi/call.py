@@ -109,6 +109,12 @@ class Exchange:
             errors.flush()
         return self.over
 
+    @property
+    def ends_visibly(self) -> bool:
+        """Whether a client that misses the end can tell by the framing: Content-Length or the last chunk (RFC 9112 section 8)."""
+        head = self._head
+        return head is not None and (head.chunked or head.length is not None)
+
     def start_response(self, status: str, fields: Fields, exc_info: ExcInfo = None) -> Callable[[bytes], None]:
         """PEP 3333, "The start_response() Callable"."""
         if exc_info is not None:

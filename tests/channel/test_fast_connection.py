@@ -272,25 +272,44 @@ def test_an_application_that_raises_in_the_middle_breaks_the_connection(make: Ma
     client = hand.connect()
     client.send(get("/1"), get("/2"))
     hand.go()
-    assert broken(client).endswith(b"first\r\n")
+    assert client.rest().endswith(b"first\r\n")
     assert closed == [True]
+    client.socket.close()
+    hand.go()
     assert not hand.owners
 
 
-def test_answers_before_a_break_are_sent(make: Make) -> None:
+def test_what_no_framing_shows_to_be_incomplete_ends_with_a_reset(make: Make) -> None:
+    """RFC 9112 section 8: for HTTP/1.0 the end of the connection is the end of the content."""
+
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        raise ValueError("on purpose")
+
+    hand = make(app)
+    client = hand.connect()
+    client.send(get(version="1.0"))
+    hand.go()
+    assert broken(client).endswith(b"\r\n\r\nfirst")
+    assert not hand.owners
+
+
+def test_answers_before_a_break_arrive(make: Make) -> None:
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/large":
+            return large(1_000_000, 1)(environ, start_response)
         if environ["PATH_INFO"] != "/break":
             return echo(environ, start_response)
         start_response("200 OK", [("Content-Length", "10")])
         return iter([b"short"])
 
-    hand = make(app)
+    hand = make(app, send_buffer=16384)
     client = hand.connect()
-    client.send(get("/1"), get("/2"), get("/break"), get("/never"))
-    hand.go()
-    data = broken(client)
+    client.send(get("/large"), get("/2"), get("/break"), get("/never"))
+    data = read_all(hand, client, lambda data: client.ended)
     whole = data[: data.rindex(b"HTTP/1.1 200")]
-    assert bodies(whole) == ["GET /1 ", "GET /2 "]
+    assert [len(answer.body) for answer in answers(whole)] == [1_000_000, len("GET /2 ")]
     assert data.endswith(b"short")
 
 

@@ -275,9 +275,23 @@ def test_an_application_that_raises_in_the_middle_breaks_the_connection() -> Non
     lane.receive(get("/1"), get("/2"))
     lane.go()
     assert lane.transport.value().endswith(b"first\r\n")
-    assert lane.aborted()
+    assert lane.closing(), "by the framing the client can tell; a reset would take along what has not arrived"
     lane.lose(ConnectionLost)
     assert not lane.owners
+
+
+def test_what_no_framing_shows_to_be_incomplete_is_aborted() -> None:
+    """RFC 9112 section 8: for HTTP/1.0 the end of the connection is the end of the content."""
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        raise ValueError("on purpose")
+
+    lane = Lane(app)
+    lane.receive(get(version="1.0"))
+    lane.go()
+    assert lane.aborted()
 
 
 # A client that leaves.
