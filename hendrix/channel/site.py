@@ -90,6 +90,7 @@ class Site:
         if response.after:  # look again: another thread may have queued a task meanwhile
             worker.dispatch()
             response.ended()
+        current.set(None)  # or the thread holds on to all that the request has, until the next one
         return over
 
     def _believe(self, trusted: TrustedProxies, forwarded: dict[str, str], environ: Environ) -> None:
