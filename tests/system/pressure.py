@@ -64,12 +64,15 @@ class Wire:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def close(self, *, reset: bool = False) -> None:
-        """Leave; with a broken connection if ``reset``."""
-        if reset:
-            with contextlib.suppress(OSError):
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def close(self) -> None:
         self.socket.close()
+
+    def leave(self, *, reset: bool = False) -> None:
+        """End it, also under a thread that sends; by breaking it if ``reset``."""
+        with contextlib.suppress(OSError):
+            if reset:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def send(self, *data: bytes) -> None:
         self.socket.sendall(b"".join(data))
