@@ -89,6 +89,7 @@ class Web(Service):
 
     def startService(self) -> None:
         super().startService()
+        self._draining = False
         application, self._app_name = self._load()
         stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
         assert dispatcher is not None
@@ -132,6 +133,8 @@ class Web(Service):
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
         connection = FastConnection(lane, site, sock, peer, self._fast)
+        if self._draining:
+            connection.drain()
         try:
             connection.ready()
         except Exception:
