@@ -294,8 +294,8 @@ class FastConnection:
         parser, response = self._parser, self.response
         if response is not None:
             self.response = None
-            if self._unsent or not self.open:
-                self.complete(response)
+            if response.after or self._late or self._unsent or not (response.closed and self.open):
+                self.complete(response)  # what has tasks is out when the kernel has sent it: `_taken` asks
             else:
                 response.out = True  # flag first, look second: see Response
                 if response.after:

@@ -131,7 +131,12 @@ class Web(Service):
     def _connected(self, lane: FastLane, site: Site, sock: Any, address: Any) -> None:
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
-        FastConnection(lane, site, sock, peer, self._fast).ready()
+        connection = FastConnection(lane, site, sock, peer, self._fast)
+        try:
+            connection.ready()
+        except Exception:
+            log.failure("a new connection cannot be served")
+            connection.fail()
 
     def _write_port_file(self, name: str) -> None:
         text = "".join(f"{listener.address}\n" for listener in self._sockets.listeners)
@@ -159,11 +164,11 @@ class Web(Service):
             now = self._crew.lane.tick()
         for connection in list(self._fast):
             if connection.overdue(now):
-                connection.expire(now)
+                _try(connection.expire, now)
         if self._crew.crew is not None:
             self._crew.crew.nudge()
         for slow in list(self._slow):
-            slow.expire(slow.site.clock())
+            _try(slow.expire, slow.site.clock())
 
     # Stop.
 
@@ -203,7 +208,7 @@ class Web(Service):
         if self._crew.lane is not None:
             self._crew.lane.tick()
         for connection in self.connections:
-            connection.drain()
+            _try(connection.drain)
         if self._crew.crew is not None:
             self._crew.crew.nudge()
 
@@ -212,4 +217,12 @@ class Web(Service):
             response = connection.response
             if response is not None:
                 log.warn("cut after {grace:g} s: {request}", grace=self._grace, request=response.title)
-            connection.cut()
+            _try(connection.cut)
+
+
+def _try(step: Callable[..., None], *args: float) -> None:
+    """What goes wrong with one connection is no matter of the others'."""
+    try:
+        step(*args)
+    except Exception:
+        log.failure("closing a connection failed: this is a bug in hendrix")

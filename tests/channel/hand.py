@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import os
 import select
@@ -111,6 +112,9 @@ class Hand:
 
     def run(self) -> None:
         """Do what stands in the queue now, and send it."""
+        contextvars.copy_context().run(self._run)
+
+    def _run(self) -> None:
         for _ in range(len(self.turns.ready)):
             self.turns.ready.popleft().run(self.worker)
         self.worker.dispatch()

@@ -93,14 +93,22 @@ class Last:
 
 
 def leaving(crew_class: CrewClass) -> Callable[[World], None]:
-    """One of two workers sends its last and may leave. Who has the job that comes of it, while the other sleeps?"""
+    """One worker is let in and falls asleep, the other sends its last and may leave. Who has the job that comes of it?"""
 
     def scenario(world: World) -> None:
-        crew = crew_class(2, Inlet(), running=2)
+        crew = crew_class(2, Inlet())
         job = Job()
-        crew.enqueue(Job(last=Last(crew, job)))
+        first = Job(last=Last(crew, job))
+        crew.enqueue(first)
+
+        def monitor() -> None:
+            wait(lambda: first.runs > 0)
+            crew.let_in()
+            wait(lambda: set.__len__(crew._asleep) > 0)
+            crew.let_go(1)
+
+        world.spawn("monitor", monitor)
         crew.people(world)
-        world.spawn("monitor", lambda: crew.let_go(1))
         world.run()
         assert job.runs == 1, "a job waits for ever"
 
