@@ -165,7 +165,7 @@ class RequestParser:
         except httptools.HttpParserError as error:
             raise self._refusal(error, head) from None
         if not complete:
-            if BARE_LF.search(head, len(begun)):  # llhttp takes it for the end of an HTTP/0.9 request
+            if BARE_LF.search(begun[-1:] + piece, len(begun[-1:])):  # llhttp takes it for the end of an HTTP/0.9 request
                 raise self._refuse(400, "there is a bare LF in the request")
             self._begun = head
             return len(data)

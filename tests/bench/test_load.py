@@ -113,6 +113,7 @@ def test_idle_connections_are_counted(processes: list[Process]) -> None:
 
 CALL = """
 import importlib, sys
+from wsgiref.util import setup_testing_defaults
 sys.path.insert(0, "")
 environ = {}
 setup_testing_defaults(environ)
