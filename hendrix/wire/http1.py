@@ -227,8 +227,8 @@ class RequestParser:
         """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
         rest = len(data[at:].lstrip(b"\r\n"))
         lines = (b"\r" if self._half_line else b"") + data[at : len(data) - rest]
-        half = lines.replace(b"\r\n", b"")
-        if half and (rest or half != b"\r"):
+        half = len(lines) % 2
+        if lines != (b"\r\n" * (len(lines) // 2 + 1))[: len(lines)] or (half and rest):
             raise self._refuse(400, "there is a bare CR or LF before the request")
         self._half_line = bool(half)
         return len(data) - rest
