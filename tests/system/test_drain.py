@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pressure import PATIENCE, PLACES, Ended, Wire, connect, endpoints, eventually, get, post
+
 from certificates import Certificate
 from harness import CLEAN, Site
-from pressure import PATIENCE, PLACES, Ended, Wire, connect, endpoints, eventually, get, post
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
