@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons bench docs tools clean
+.PHONY: help serve test check unit test-pythons bench fuzz docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -39,6 +39,9 @@ test-pythons: ## the unit tests on each interpreter at hand
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
 	$(BIN)/python bench/bench.py $(ARGS)
+
+fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)
+	nice -n 19 $(BIN)/python fuzz/fuzz_http1.py -max_total_time=$(or $(FOR),60)
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py
@@ -76,4 +79,8 @@ $(VENV)/.docs: $(VENV)/.made
 
 $(VENV)/.bench: $(VENV)/.made bench/requirements.txt
 	$(INSTALL) . --requirement bench/requirements.txt
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.made fuzz/requirements.txt
+	$(INSTALL) '.[test]' --requirement fuzz/requirements.txt
 	@touch $@

@@ -12,6 +12,7 @@ import pytest
 
 import certificates
 from certificates import Certificate
+from hendrix.crosstown.traffic import current
 
 # A shared machine makes any deadline a matter of luck.
 hypothesis.settings.register_profile("hendrix", deadline=None)
@@ -34,3 +35,9 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A key and a chain of certificates, made for this run."""
     return certificates.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(autouse=True)
+def no_response() -> None:
+    """No test finds itself behind a response that the one before it left in this thread."""
+    current.set(None)

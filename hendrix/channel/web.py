@@ -35,6 +35,8 @@ log = Logger(namespace="hendrix.web")
 
 # Seconds between two looks at the deadlines.
 SWEEP = 1.0
+# Seconds between two looks whether the workers have accepted the last connections.
+ACCEPT_STEP = 0.001
 # Seconds between two looks at what is still in flight when draining.
 DRAIN_STEP = 0.02
 
@@ -187,6 +189,9 @@ class Web(Service):
                 await maybeDeferred(listener.port.stopListening)
         for acceptor in self._acceptors:
             acceptor.stop()
+        while not all(acceptor.closed for acceptor in self._acceptors):
+            await deferLater(self._reactor, ACCEPT_STEP)
+        # Not before: it shuts down the socket that a worker may still be accepting from, and what waits there would be reset.
         for listener in self._sockets.listeners:
             if listener.plain:
                 await maybeDeferred(listener.port.stopListening)

@@ -49,7 +49,7 @@ class ChunkedContent:
         held, self._held = self._held, b""
         if held:
             more = data[at:]
-            if b"\n" not in more:
+            if b"\n" not in more:  # the line has not come to its end
                 self._hold(held + more)
                 return len(data)
             shift, data, at = at - len(held), held + more, 0
@@ -71,8 +71,6 @@ class ChunkedContent:
         """The end of the chunk before, and the size of the next."""
         match = self._line.match(data, at)
         if match is None:
-            if not self._part.fullmatch(data, at):
-                raise PeerError(400, "a chunk does not begin with its size, or does not end with CRLF")
             self._hold(data[at:])
             return len(data)
         digits, end = match[1], match.end()
@@ -106,6 +104,8 @@ class ChunkedContent:
 
     def _hold(self, data: bytes) -> None:
         """Wait for the rest of a line."""
+        if not self._last and not self._part.fullmatch(data):
+            raise PeerError(400, "a chunk does not begin with its size, or does not end with CRLF")
         self._held = data
         self._check_limits()
 

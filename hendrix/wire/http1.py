@@ -33,6 +33,7 @@ END = b"\r\n\r\n"
 ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
 METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+(?: |\Z)")
 VERSION = re.compile(rb"HTTP/([0-9]\.[0-9])\r\n")
+BARE_LF = re.compile(rb"(?<!\r)\n")
 UNSUPPORTED = frozenset(("CONNECT", "SOURCE"))
 
 # Names with a rule of their own; all others are only renamed.
@@ -164,6 +165,8 @@ class RequestParser:
         except httptools.HttpParserError as error:
             raise self._refusal(error, head) from None
         if not complete:
+            if BARE_LF.search(begun[-1:] + piece, len(begun[-1:])):  # llhttp takes it for the end of an HTTP/0.9 request
+                raise self._refuse(400, "there is a bare LF in the request")
             self._begun = head
             return len(data)
         self._end_head(head)
@@ -224,8 +227,8 @@ class RequestParser:
         """RFC 9112 section 2.2: before a request, CRLF is ignored. A bare CR or LF is none."""
         rest = len(data[at:].lstrip(b"\r\n"))
         lines = (b"\r" if self._half_line else b"") + data[at : len(data) - rest]
-        half = lines.replace(b"\r\n", b"")
-        if half and (rest or half != b"\r"):
+        half = len(lines) % 2
+        if lines != (b"\r\n" * (len(lines) // 2 + 1))[: len(lines)] or (half and rest):
             raise self._refuse(400, "there is a bare CR or LF before the request")
         self._half_line = bool(half)
         return len(data) - rest

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pressure import PATIENCE, PLACES, Ended, Wire, connect, endpoints, eventually, get, post
+
 from certificates import Certificate
 from harness import CLEAN, Site
-from pressure import PATIENCE, PLACES, Ended, Wire, connect, endpoints, eventually, get, post
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -73,7 +74,7 @@ def test_under_load_every_request_that_reached_the_application_is_answered(tmp_p
                         if answer.closes:
                             assert id == batch[-1] or wire.rest() == b""
                 except (Ended, ConnectionError) as error:
-                    assert not getattr(error, "rest", b""), "half an answer"
+                    assert not getattr(error, "rest", b""), "half an answer"  # noqa: PT017
                     unanswered.extend(batch)
                     return
 

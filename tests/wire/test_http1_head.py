@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reading import AFTER, accepts, chunked, head, new_parser, post, read, refuses
+from reading import AFTER, accepts, chunked, cuts, head, new_parser, post, read, refuses
 
 from hendrix.errors import PeerError
 from hendrix.wire import http1
@@ -98,6 +98,11 @@ class TestRequestLine:
     )
     def test_no_empty_line(self, lines: bytes) -> None:
         refuses(lines + head(), 400)
+
+    @pytest.mark.parametrize("lines", [b"\r\r\n", b"\n", b"\r\n\r\r\n", b"\r\r", b"\r\n\n", b"\n\r"])
+    def test_no_empty_line_before_nothing(self, lines: bytes) -> None:
+        for pieces in cuts(lines):
+            assert read([head(), *pieces]).status == 400
 
     def test_empty_lines_are_no_request(self) -> None:
         for end in (b"", b"\r"):
