@@ -305,7 +305,8 @@ class Impatient(ModelLane):
 
 def test_who_is_missed_each_time_is_served_all_the_same() -> None:
     kernel = Kernel()
-    lane, jobs = Impatient(kernel), []
+    lane = Impatient(kernel)
+    jobs: list[object] = []
     lane.crew.submit = jobs.append  # type: ignore[assignment,method-assign]
     thing = Thing(lane, kernel)
     thing.registered = True

@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -104,6 +105,19 @@ class Wire:
         rest, self._buffer = bytes(self._buffer), bytearray()
         return rest
 
+    def read_some(self, size: int) -> None:
+        """Take what comes next, so many bytes at most."""
+        if not self._more(size):
+            raise Ended(bytes(self._buffer))
+
+    def has_more(self) -> bool:
+        """Whether something comes, an end too, within the timeout of the socket."""
+        try:
+            self._more()
+        except TimeoutError:
+            return False
+        return True
+
     def get(self, target: str) -> Answer:
         """Ask and wait."""
         self.send(get(target))
@@ -136,12 +150,11 @@ class Wire:
         return data
 
     def _read(self) -> None:
-        if not self._more():
-            raise Ended(bytes(self._buffer))
+        self.read_some(1 << 18)
 
-    def _more(self) -> bool:
+    def _more(self, size: int = 1 << 18) -> bool:
         try:
-            data = self.socket.recv(1 << 18)
+            data = self.socket.recv(size)
         except (ConnectionError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
@@ -161,7 +174,20 @@ def endpoints(directory: Path, certificate: Certificate) -> list[str]:
 
 def connect(site: Site, place: str = "tcp") -> Wire:
     """A new connection to one of `PLACES`."""
-    return Wire(site.connect(PLACES.index(place), timeout=PATIENCE))
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return Wire(site.connect(PLACES.index(place), timeout=PATIENCE))
+        except BlockingIOError:  # the queue of a unix socket is full: with TCP the kernel tries again by itself
+            assert time.monotonic() < deadline, "the site does not accept"
+            time.sleep(0.01)
+
+
+def everywhere(check: Callable[[str], object], *places: str) -> None:
+    """Call it with each of `PLACES`, or those given, at the same time; raise what the first that fails raises."""
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(check, place) for place in places or PLACES]:
+            done.result()
 
 
 def get(target: str, *fields: str) -> bytes:

@@ -96,7 +96,7 @@ def test_a_stream_that_has_begun_is_sent_to_its_end(tmp_path: Path, certificate:
         wires = [connect(site, place) for place in PLACES]
         for place, wire in zip(PLACES, wires):
             wire.send(get(f"/stream?id={place}&pieces=30&size=1000&pause=0.01"))
-            wire._read()
+            wire.read_some(1000)
         os.kill(site.pid, signal.SIGTERM)
         for place, wire in zip(PLACES, wires):
             answer = wire.answer()
@@ -112,7 +112,7 @@ def test_a_slow_reader_has_the_whole_of_its_answer(tmp_path: Path, certificate: 
         wires = [connect(site, place) for place in PLACES]
         for wire in wires:
             wire.send(get(f"/large?id=large&size={size}"))
-            wire._read()
+            wire.read_some(1000)
         os.kill(site.pid, signal.SIGTERM)
         site.wait_for_log("draining")
         for wire in wires:
@@ -121,24 +121,29 @@ def test_a_slow_reader_has_the_whole_of_its_answer(tmp_path: Path, certificate: 
         assert site.wait() in CLEAN
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_what_is_left_after_the_grace_is_logged_and_cut(place: str, tmp_path: Path, certificate: Certificate) -> None:
+def test_what_is_left_after_the_grace_is_logged_and_cut(tmp_path: Path, certificate: Certificate) -> None:
     with Site("pressing:app", "--grace=0.5", listen=endpoints(tmp_path, certificate)) as site:
-        with connect(site, place) as stuck, connect(site, place) as half, connect(site, place) as unread:
+        wires = []
+        for place in PLACES:
+            stuck, half, unread = (connect(site, place) for _ in range(3))
             half.send(b"GET /half HT")
-            unread.send(get("/stream?id=unread&size=100000"))
-            unread._read()
-            held(stuck, tmp_path / "here", "stuck")
-            began = time.monotonic()
-            os.kill(site.pid, signal.SIGTERM)
-            for wire in (stuck, half):
-                assert wire.rest() == b""
-            assert time.monotonic() - began > 0.4
-            assert site.wait() in CLEAN
-            assert time.monotonic() - began < PATIENCE / 2
-        assert f"cut after 0.5 s: GET /hold?id=stuck&here={tmp_path / 'here'}" in site.log
-        assert "cut after 0.5 s: GET /stream?id=unread&size=100000" in site.log
-        assert "1 threads are still in a job" in site.log
+            unread.send(get(f"/stream?id={place}&size=100000"))
+            unread.read_some(1000)
+            held(stuck, tmp_path / place, place)
+            wires += [stuck, half, unread]
+        began = time.monotonic()
+        os.kill(site.pid, signal.SIGTERM)
+        for wire in wires[::3] + wires[1::3]:
+            assert wire.rest() == b""
+        assert time.monotonic() - began > 0.4
+        assert site.wait() in CLEAN
+        assert time.monotonic() - began < PATIENCE / 2
+        for wire in wires:
+            wire.close()
+        for place in PLACES:
+            assert f"cut after 0.5 s: GET /hold?id={place}&here={tmp_path / place}" in site.log
+            assert f"cut after 0.5 s: GET /stream?id={place}&size=100000" in site.log
+        assert "3 threads are still in a job" in site.log
 
 
 def test_a_client_that_connects_in_the_drain_is_refused(tmp_path: Path, certificate: Certificate) -> None:

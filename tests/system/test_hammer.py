@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from pressure import PATIENCE, PLACES, Answer, Ended, Wire, connect, endpoints, get, post, settled
+
 from certificates import Certificate
 from harness import Site
-from pressure import PATIENCE, PLACES, Answer, Ended, Wire, connect, endpoints, get, post, settled
 
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "4"))
 CONNECTIONS = 64
@@ -129,9 +130,7 @@ class Hammerer(threading.Thread):
         if request.check is None:
             try:
                 answer = wire.answer()
-            except Ended as ended:
-                # What breaks a connection may overtake what was sent just before.
-                assert ended.rest == b"" or b"torn" in ended.rest or not ended.rest.endswith(b"\r\n0\r\n\r\n"), ended
+            except Ended:
                 self.answers[request.kind] += 1
                 return False
             raise AssertionError(f"{request.data!r} was answered with {answer}")
