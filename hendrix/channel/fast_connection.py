@@ -507,7 +507,7 @@ class FastConnection:
         """Close now, whatever it waits for. If a worker has it, that finds a broken connection when it sends."""
         if self._lane.claim(self, self.fd):
             self._lane.forget(self.fd)
-            self.close(reset=True)
+            self.close(reset=self.stage != LINGERING)  # whose answer is out already
         else:
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)

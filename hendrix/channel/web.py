@@ -35,6 +35,8 @@ log = Logger(namespace="hendrix.web")
 
 # Seconds between two looks at the deadlines.
 SWEEP = 1.0
+# Seconds between two looks whether the workers have accepted the last connections.
+ACCEPT_STEP = 0.001
 # Seconds between two looks at what is still in flight when draining.
 DRAIN_STEP = 0.02
 
@@ -89,6 +91,7 @@ class Web(Service):
 
     def startService(self) -> None:
         super().startService()
+        self._draining = False
         application, self._app_name = self._load()
         stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
         assert dispatcher is not None
@@ -132,6 +135,8 @@ class Web(Service):
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
         connection = FastConnection(lane, site, sock, peer, self._fast)
+        if self._draining:
+            connection.drain()
         try:
             connection.ready()
         except Exception:
@@ -184,6 +189,9 @@ class Web(Service):
                 await maybeDeferred(listener.port.stopListening)
         for acceptor in self._acceptors:
             acceptor.stop()
+        while not all(acceptor.closed for acceptor in self._acceptors):
+            await deferLater(self._reactor, ACCEPT_STEP)
+        # Not before: it shuts down the socket that a worker may still be accepting from, and what waits there would be reset.
         for listener in self._sockets.listeners:
             if listener.plain:
                 await maybeDeferred(listener.port.stopListening)

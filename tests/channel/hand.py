@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import dataclasses
 import os
@@ -255,8 +256,12 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def descriptors() -> set[str]:
-    """Those of this process."""
-    return {fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")}
+    """Those of this process, with what they are."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one of this directory
+            found.add(f"{fd} {os.readlink(f'/proc/self/fd/{fd}')}")
+    return found
 
 
 def echo(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

@@ -548,10 +548,10 @@ def test_a_file_for_a_client_that_leaves_is_closed(make: Make, tmp_path: Path) -
     client = hand.connect()
     client.send(get())
     hand.go()
-    assert any(os.readlink(f"/proc/self/fd/{fd}") == str(path) for fd in descriptors())
+    assert any(fd.endswith(f" {path}") for fd in descriptors())
     client.socket.close()
     hand.go()
-    assert not any(os.readlink(f"/proc/self/fd/{fd}") == str(path) for fd in descriptors())
+    assert not any(fd.endswith(f" {path}") for fd in descriptors())
 
 
 # Deadlines.
