@@ -22,10 +22,10 @@ class TestRequestLine:
     def test_unknown_method(self, method: str) -> None:
         refuses(head(method=method), 501)
 
-    @pytest.mark.parametrize("method", ["CONNECT", "SOURCE"])
-    @pytest.mark.parametrize("target", ["/", "a:80", "*", "http://a/"])
-    def test_unsupported_method(self, method: str, target: str) -> None:
-        refuses(head(method=method, target=target), 501, 400)
+    @pytest.mark.parametrize("target", ["/", "a:80", "a", "*", "http://a/"])
+    def test_unsupported_method(self, target: str) -> None:
+        refuses(head(method="CONNECT", target=target), 501)
+        refuses(head(method="SOURCE", target=target), 501, 400)
 
     @pytest.mark.parametrize("method", ["get", "Get", "G=T", "G(T", "G\x00T", "G\x7fT", "G\xc9T", '"GET"', "", " ", "\t", "G\tT"])
     def test_no_method(self, method: str) -> None:
