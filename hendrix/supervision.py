@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -55,6 +55,13 @@ class Intensity:
 
     most: int = 3
     seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class _Death:
+    at: float
+    child: IService
+    counts: bool
 
 
 class Outcome(Protocol):
@@ -96,8 +103,8 @@ class Supervisor(MultiService):
         self.outcome = outcome
         self._prepared = False
         self._starting: Deferred[None] | None = None
-        self._deaths: deque[tuple[float, IService]] = deque()
-        self._coming_back: dict[IService, Deferred[None]] = {}
+        self._deaths: deque[_Death] = deque()
+        self._coming_back: dict[IService, Deferred[Any]] = {}
 
     def describe(self) -> str:
         return self.strategy
@@ -105,7 +112,7 @@ class Supervisor(MultiService):
     def addService(self, service: Any) -> None:
         super().addService(service)
         if isinstance(service, Mortal):
-            service.on_failure = partial(self._died, service)
+            service.on_failure = partial(self._died, cast(IService, service))
 
     def privilegedStartService(self) -> None:
         """Each child's, in order. Raises what the first child that fails raises."""
@@ -173,18 +180,22 @@ class Supervisor(MultiService):
             self._give_up(child, error)
             return
         now = self.clock.seconds()
-        while self._deaths and now - self._deaths[0][0] > self.intensity.seconds:
+        while self._deaths and now - self._deaths[0].at > self.intensity.seconds:
             self._deaths.popleft()
-        self._deaths.append((now, child))
-        if len(self._deaths) > self.intensity.most:
+        self._deaths.append(_Death(now, child, not self.tolerates(error)))
+        if sum(death.counts for death in self._deaths) > self.intensity.most:
             self._give_up(child, error)
             return
-        self._log.error("{name} died: {error}; it is started again", name=name_of(child), error=error)
+        self._log.error("{name} died and is started again: {error}", name=name_of(child), error=error)
         self._bring_back(child, self._pause(child))
+
+    def tolerates(self, error: BaseException) -> bool:
+        """Whether such a death is none that may go up, however often it comes."""
+        return False
 
     def _pause(self, child: IService) -> float:
         """Seconds to wait before the child is started again."""
-        again = sum(dead is child for _, dead in self._deaths) - 1
+        again = sum(death.child is child for death in self._deaths) - 1
         return min(PAUSE * 2 ** (again - 1), LONGEST_PAUSE) if again else 0.0
 
     def _bring_back(self, child: IService, pause: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,15 @@ from twisted.internet.endpoints import (
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolNegotiationFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.tls import ssl_endpoint
+from hendrix.channel.tls import Certificates, ssl_endpoint
 from hendrix.errors import ConfigurationError
+
+log = Logger(namespace="hendrix.sockets")
 
 PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
 # Connections that the kernel completes for us while we are busy. Twisted's 50 is soon full, and then clients wait a second to try again.
@@ -63,6 +67,7 @@ class Listener:
     port: IListeningPort
     reception: Reception
     plain: bool
+    certificates: Certificates | None = None
 
     @property
     def address(self) -> str:
@@ -138,13 +143,18 @@ class Sockets(Service):
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
-            self.listeners.append(Listener(name, port, reception, AVAILABLE and type(endpoint) in PLAIN))
+            plain = AVAILABLE and type(endpoint) in PLAIN
+            self.listeners.append(Listener(name, port, reception, plain, getattr(endpoint, "certificates", None)))
 
         def failed(reason: Failure) -> None:
             raise _explain(name, reason.value) from None
 
+        self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
+
+    def wait_for(self, listening: Deferred[Any]) -> None:
+        """Raise what has failed already; what takes time is waited for in `startService`."""
         results: list[object] = []
-        done = maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed).addBoth(results.append)
+        done: Deferred[None] = listening.addBoth(results.append)
         if results:
             _raise_failure(results)
         else:
@@ -160,6 +170,28 @@ class Sockets(Service):
         except Exception as error:
             raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
 
+    def renew_certificates(self) -> None:
+        """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
+        for listener in self.listeners:
+            if listener.certificates is not None:
+                try:
+                    listener.certificates.renew()
+                except ConfigurationError as error:
+                    log.error("{error}; the certificate that was read before stays in use", error=error)
+
+    def write_port_file(self, name: str) -> None:
+        """The addresses, a line for each; written in one go."""
+        text = "".join(f"{listener.address}\n" for listener in self.listeners)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".hendrix-")
+            with open(handle, "w") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, name)
+        except OSError as error:
+            advice = "give a file in a directory that this user may write to"
+            raise ConfigurationError(f"--port-file={name}: {error.strerror}; {advice}") from None
+
     def stopService(self) -> Deferred[None]:
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
@@ -167,9 +199,13 @@ class Sockets(Service):
     async def _stop(self) -> None:
         for _, done in self._waiting:
             done.cancel()
-        for listener in self.listeners:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the ports. Does no harm when repeated."""
+        listeners, self.listeners = self.listeners, []
+        for listener in listeners:
             await maybeDeferred(listener.port.stopListening)
-        self.listeners = []
 
 
 def _raise_failure(results: list[object]) -> None:
