@@ -154,7 +154,8 @@ class Process(ProcessProtocol):
 
     def _could_not_start(self) -> None:
         if not self.ready.called:
-            self.kill()
+            self.told_to_go = True
+            self._reactor.callLater(TO_DUMP, self.kill)
             words = self._last_words or f"hendrix: error: {self.name} ended before it was ready; what it said is in the log"
             self.ready.errback(ChildError(words))
 
