@@ -9,6 +9,11 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
+from hendrix.control.address import address
+from hendrix.control.commands import Commands
+from hendrix.control.service import ControlService
+from hendrix.control.standard import add_standard
+from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings
@@ -34,6 +39,9 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     reactor = reactor or _installed_reactor()
 
     root = Supervisor("hendrix", outcome=Launch(reactor))
+    commands = Commands()
+    where = address(settings.control, getattr(options, "parent", None) or {})
+    control = ControlService(reactor, commands, where) if where else None
     sockets = Sockets(reactor, settings.listen)
     crew = CrewService(reactor, settings.threads)
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
@@ -54,7 +62,9 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         access=access_log.append if access_log else None,
     )
 
-    for node in (sockets, crew, crosstown, access_log, web):
+    add_standard(commands, root, reactor)
+    add_threads(commands, lambda: crew.crew)
+    for node in (control, sockets, crew, crosstown, access_log, web):
         if node is not None:
             root.addService(node)
     return root

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
@@ -28,7 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.tls import ssl_endpoint
+from hendrix.channel.tls import check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
 
 PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
@@ -64,9 +65,9 @@ class Listener:
     reception: Reception
     plain: bool
 
-    @property
+    @cached_property
     def address(self) -> str:
-        """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+        """Where it listens, or has listened, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
@@ -114,6 +115,11 @@ class Sockets(Service):
     def describe(self) -> str:
         return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
 
+    def check(self) -> None:
+        """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
+        for one in self._listen:
+            self._endpoint(one, _name(one))
+
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
         for one in self._listen:
@@ -154,6 +160,8 @@ class Sockets(Service):
         if not isinstance(one, str):
             return one
         try:
+            if one.startswith("tls:"):
+                check_directory(one)
             return (one.startswith("ssl:") and ssl_endpoint(self._reactor, one)) or serverFromString(self._reactor, one)
         except ConfigurationError:
             raise
