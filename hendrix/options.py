@@ -26,6 +26,7 @@ from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
     application,
+    control,
     directory,
     endpoint,
     header_value,
@@ -168,6 +169,12 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    control: str | None = setting(
+        None, FILES, "PATH", control,
+        "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "
+        "(site.pid has site.control), or in a directory of the user.",
+        complete=usage.CompleteFiles("*.control"),
+    )  # fmt: skip
     access_log: str | None = setting(
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )

@@ -9,11 +9,16 @@ from typing import Any
 from twisted.application.service import Service
 
 from hendrix.channel.sockets import Sockets
+from hendrix.control.address import address
+from hendrix.control.commands import Commands
+from hendrix.control.service import ControlService
+from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
 from hendrix.launch import Launch
-from hendrix.options import Options, Settings
+from hendrix.options import Options, Settings, flag
 from hendrix.supervision import Supervisor
 from hendrix.values import workers as number_of_workers
+from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import workers_of
 from hendrix.workers.serving import Serving
 from hendrix.workers.signals import Signals
@@ -30,33 +35,44 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
-    :param wrap: called with the application when it is loaded; gives the one to serve.
+    :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
     :raises ConfigurationError: a setting cannot work.
     """
     settings = _settings(options)
     reactor = reactor or _installed_reactor()
 
     root = Supervisor("hendrix", clock=reactor, outcome=Launch(reactor))
+    commands = Commands()
+    where = address(settings.control, getattr(options, "parent", None) or {})
     sockets = Sockets(reactor, settings.listen)
     count = _number_of_workers(settings)
+    add_standard(commands, root, reactor)
+    serves: list[Service]
     if count:
         workers = workers_of(reactor, settings, count, sockets)
-        nodes: list[Service] = [sockets, workers, Signals(reactor, workers.signals)]
+        add_workers(commands, workers)
+        serves = [workers, Signals(reactor, workers.signals)]
     else:
         serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), shared=False)
-        nodes = [sockets, *serving, Signals(reactor, serving.signals)]
-    for node in nodes:
+        serving.add_commands(commands)
+        serves = [*serving, Signals(reactor, serving.signals)]
+
+    for node in (*([ControlService(reactor, commands, where)] if where else []), sockets, *serves):
         root.addService(node)
     return root
 
 
 def _number_of_workers(settings: Settings) -> int:
-    if settings.workers is not None:
-        return settings.workers
-    try:
-        return number_of_workers(os.environ.get("WEB_CONCURRENCY") or 0)
-    except ValueError as error:
-        raise ConfigurationError(f"WEB_CONCURRENCY={os.environ['WEB_CONCURRENCY']}: {error}") from None
+    count = settings.workers
+    if count is None:
+        try:
+            count = number_of_workers(os.environ.get("WEB_CONCURRENCY") or 0)
+        except ValueError as error:
+            raise ConfigurationError(f"WEB_CONCURRENCY={os.environ['WEB_CONCURRENCY']}: {error}") from None
+    for name in ("max_requests", "max_rss"):
+        if not count and getattr(settings, name):
+            raise ConfigurationError(f"{flag(name)}={getattr(settings, name)}: only a worker can be replaced; give --workers=1 or more")
+    return count
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:

@@ -100,6 +100,10 @@ def log_file(value: Any) -> str:
     return "-" if value == "-" else path(value)
 
 
+def control(value: Any) -> str:
+    return "off" if value == "off" else path(value)
+
+
 def application(value: Any) -> Any:
     return value if callable(value) else text(value)
 

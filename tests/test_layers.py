@@ -16,7 +16,7 @@ RANKS = [
     {"values"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},
-    {"wsgi", "crosstown", "tree"},
+    {"wsgi", "crosstown", "tree", "client"},
     {"channel", "control", "hey_joe", "siblings", "status", "testing"},
     {"workers", "pytest_plugin"},
     {"service"},

@@ -11,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
@@ -30,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.tls import Certificates, ssl_endpoint
+from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
 
 log = Logger(namespace="hendrix.sockets")
@@ -69,9 +70,9 @@ class Listener:
     plain: bool
     certificates: Certificates | None = None
 
-    @property
+    @cached_property
     def address(self) -> str:
-        """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+        """Where it listens, or has listened, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
@@ -119,6 +120,11 @@ class Sockets(Service):
     def describe(self) -> str:
         return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
 
+    def check(self) -> None:
+        """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
+        for one in self._listen:
+            self._endpoint(one, _name(one))
+
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
         for one in self._listen:
@@ -164,6 +170,8 @@ class Sockets(Service):
         if not isinstance(one, str):
             return one
         try:
+            if one.startswith("tls:"):
+                check_directory(one)
             return (one.startswith("ssl:") and ssl_endpoint(self._reactor, one)) or serverFromString(self._reactor, one)
         except ConfigurationError:
             raise

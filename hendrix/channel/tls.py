@@ -94,6 +94,16 @@ def _pem(given: dict[str, str]) -> Pem:
     return Pem(_read("--key", key), _read("--cert", cert), chain, key, cert)
 
 
+def check_directory(description: str) -> None:
+    """Of ``tls:DIR:...``: Twisted's parser takes a directory that is not there for one without certificates.
+
+    :raises ConfigurationError: there is no such directory.
+    """
+    path = next((part.removeprefix("path=") for part in _parts(description) if part.startswith("path=") or "=" not in part), "")
+    if not Path(path).is_dir():
+        raise ConfigurationError(f"--listen={description}: there is no directory {path}; give one with keys and certificates in .pem files")
+
+
 def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_name: str) -> Any:
     """A Twisted context factory from PEM text."""
     try:
@@ -123,10 +133,14 @@ def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_n
 def _arguments(description: str) -> dict[str, str]:
     """The arguments of an endpoint description; the first without a name is the port."""
     found: dict[str, str] = {}
-    for part in re.split(r"(?<!\\):", description)[1:]:
+    for part in _parts(description):
         name, equals, value = part.partition("=")
-        found[name if equals else "port"] = re.sub(r"\\(.)", r"\1", value if equals else name)
+        found[name if equals else "port"] = value if equals else name
     return found
+
+
+def _parts(description: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", description)[1:]]
 
 
 def _read(flag: str, name: str) -> str:

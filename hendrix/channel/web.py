@@ -93,6 +93,9 @@ class Web(Service):
     def describe(self) -> str:
         return f"{self.app_name} on {self._sockets.describe()}"
 
+    def numbers(self) -> dict[str, int]:
+        return {"connections": len(self._fast) + len(self._slow)}
+
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
         """Those that are open."""

@@ -20,10 +20,11 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 
 from hendrix.control.commands import Commands
+from hendrix.control.threads import add_threads
 from hendrix.launch import explain
 from hendrix.options import Settings
 from hendrix.supervision import Supervisor
-from hendrix.tree import as_dict
+from hendrix.tree import data
 from hendrix.workers import baggage
 from hendrix.workers.inherited import InheritedSockets
 from hendrix.workers.link import Link
@@ -67,14 +68,15 @@ class Worker:
     def __init__(self, reactor: Any, end: socket.socket, given: Mapping[str, Any]) -> None:
         self._reactor = reactor
         self._settings: Settings = baggage.unpacked(given["settings"])
-        self._commands = Commands()
-        self._link = Link.on(reactor, end, self._commands)
+        commands = Commands()
+        self._link = Link.on(reactor, end, commands)
         self._life = self._link.channel("life")
         self._life.received, self._life.lost = self._told, self._lost
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
         self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), shared=True)
+        add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         for node in (sockets, *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
@@ -100,7 +102,7 @@ class Worker:
         self._life.send({"ready": self._serving.web.app_name})
 
     def _beat(self) -> None:
-        self._life.send({"beat": {"tree": as_dict(self._root)}})
+        self._life.send({"beat": {"tree": data(self._root)}})
 
     def _failed(self, error: BaseException) -> None:
         self._life.send({"failed": explain(error)})

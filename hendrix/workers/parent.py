@@ -98,9 +98,13 @@ class Workers(Supervisor):
             self._add()
 
     def describe(self) -> str:
-        leaving = len([process for process in self.processes if process.told_to_go])
+        leaving = sum(process.told_to_go for process in self.processes)
         more = f", {leaving} draining" if leaving else ""
         return f"{self.strategy}, at most {self.intensity.most} deaths in {self.intensity.seconds:g} s{more}"
+
+    def numbers(self) -> dict[str, int]:
+        leaving = sum(process.told_to_go for process in self.processes)
+        return {"workers": len(self.slots), "serving": sum(slot.current is not None for slot in self.slots), "draining": leaving}
 
     @property
     def slots(self) -> list[Slot]:

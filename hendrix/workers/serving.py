@@ -12,6 +12,8 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
+from hendrix.control.commands import Commands
+from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
 from hendrix.options import Settings
@@ -55,15 +57,25 @@ class Serving:
             shared=shared,
         )
 
+    def add_commands(self, commands: Commands) -> None:
+        """What can be asked where there are no workers."""
+        commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
+        add_threads(commands, lambda: self.crew.crew)
+
+    def _reloaded(self, arguments: dict[str, Any]) -> dict[str, str]:
+        return {"reloaded": self._reload()}
+
     @property
     def signals(self) -> dict[str, Callable[[], object]]:
         """What signals do where there are no workers."""
         return {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs}
 
-    def _reload(self) -> None:
+    def _reload(self) -> str:
         self._sockets.renew_certificates()
         self.reopen_logs()
-        log.info("certificates and log files are read anew; for new code start with --workers=1 or more, or restart")
+        words = "certificates and log files; new code needs a restart, or --workers=1 or more"
+        log.info("read anew: {words}", words=words)
+        return words
 
     def reopen_logs(self) -> None:
         try:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from hendrix.errors import ChildError
+from hendrix.tree import Branch
 from hendrix.workers.process import Process, WorkerDied
 
 log = Logger(namespace="hendrix.workers")
@@ -34,6 +35,11 @@ class Slot(Service):
 
     def describe(self) -> str:
         return f"pid {self.current.pid}" if self.current else "down"
+
+    def branches(self) -> list[Branch]:
+        """The tree of the process, as it told it last, less its root, which this is."""
+        tree: Branch | None = self.current.report.get("tree") if self.current else None
+        return tree["children"] if tree else []
 
     @property
     def processes(self) -> list[Process]:
