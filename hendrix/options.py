@@ -107,8 +107,8 @@ class Settings:
     )  # fmt: skip
     workers: int | None = setting(
         None, LIMITS, "N", workers,
-        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.",
-        shown="WEB_CONCURRENCY, or 0",
+        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself. "
+        "Without it, WEB_CONCURRENCY of the environment says how many, or 0.",
     )  # fmt: skip
     max_requests: int = setting(
         0, LIMITS, "N", whole(0, 1_000_000_000),

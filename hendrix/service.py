@@ -21,7 +21,6 @@ from hendrix.values import workers as number_of_workers
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import workers_of
 from hendrix.workers.serving import Serving
-from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
@@ -47,17 +46,16 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     sockets = Sockets(reactor, settings.listen)
     count = _number_of_workers(settings)
     add_standard(commands, root, reactor)
-    serves: list[Service]
+    nodes: list[Service] = [ControlService(reactor, commands, where)] if where else []
     if count:
         workers = workers_of(reactor, settings, count, sockets)
         add_workers(commands, workers)
-        serves = [workers, Signals(reactor, workers.signals)]
+        nodes += [sockets, workers]
     else:
         serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), shared=False)
         serving.add_commands(commands)
-        serves = [*serving, Signals(reactor, serving.signals)]
-
-    for node in (*([ControlService(reactor, commands, where)] if where else []), sockets, *serves):
+        nodes += [sockets, *serving]
+    for node in nodes:
         root.addService(node)
     return root
 

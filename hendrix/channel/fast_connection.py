@@ -424,6 +424,28 @@ class FastConnection:
             else:
                 self._push()
 
+    def give_up(self, response: Response, answer: bytes) -> socket.socket | None:
+        """The application has this for too long (the reactor thread, which does not own the connection).
+
+        Whatever the owner sends after the exchange of the sockets goes nowhere, and it says that it is about to send before it looks for
+        the socket. So if it has said nothing by now, nothing of the response will ever leave.
+        """
+        ours, self._socket = self._socket, socket.socket()
+        if self.response is response and not response.begun and not self._unsent:
+            try:
+                ours.send(answer, DONTWAIT)
+                ours.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            return ours
+        self._socket = ours
+        if self.response is response:
+            try:
+                ours.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        return None
+
     # The end.
 
     def _part(self) -> None:

@@ -77,6 +77,7 @@ class Site:
 
         True if the outlet has no more to do with the connection.
         """
+        worker.requests += 1
         began = self.clock() if self.access is not None else 0.0
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
@@ -89,7 +90,8 @@ class Site:
         current.set(response)
         over = response.run(self.application, environ)
         if self.access is not None:
-            self.access(request, environ.get("REMOTE_ADDR", ""), response.code, response.sent, self.clock() - began)
+            code = "503" if response.given_up else response.code
+            self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
             worker.dispatch()

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
+from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
@@ -50,6 +51,7 @@ class Web(Service):
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
     :param grace: seconds for requests in flight when it is stopped.
+    :param request_timeout: seconds that the application has for a request; 0 is no limit.
     :param shared: other processes serve the same sockets.
     :ivar app_name: what the application is called.
     :ivar patient: drain patiently; may be taken back during the drain.
@@ -75,12 +77,16 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        request_timeout: float = 0,
         shared: bool = False,
     ) -> None:
         self._shared = shared
+        self._overtime = Overtime(request_timeout, reactor.callLater) if request_timeout else None
+        self._request_timeout = request_timeout
+        self._stamp = Stamp(server_header)
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
         self.app_name = app_name
-        self._limits, self._server_header, self._grace, self._port_file, self._access = limits, server_header, grace, port_file, access
+        self._limits, self._grace, self._port_file, self._access = limits, grace, port_file, access
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
         self._slow: set[ReactorConnection] = set()
@@ -94,7 +100,8 @@ class Web(Service):
         return f"{self.app_name} on {self._sockets.describe()}"
 
     def numbers(self) -> dict[str, int]:
-        return {"connections": len(self._fast) + len(self._slow)}
+        crew = self._crew.crew
+        return {"connections": len(self._fast) + len(self._slow), "requests": crew.requests if crew else 0}
 
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
@@ -107,12 +114,15 @@ class Web(Service):
         super().startService()
         self._leaving = 0
         application, self.app_name = self._load()
-        stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
+        dispatcher = self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
-            site = Site(application, self._base(listener), self._limits, stamp, dispatcher, self._trusted, self._access)
+            site = Site(application, self._base(listener), self._limits, self._stamp, dispatcher, self._trusted, self._access)
             self._serve(listener, site)
-        shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)
+        limits = self._limits
+        shortest = min(
+            filter(None, (limits.header_timeout, limits.body_timeout, limits.write_timeout, limits.keepalive, self._request_timeout))
+        )
         self._sweep.start(min(SWEEP, shortest / 4), now=False)
         if self._port_file is not None:
             self._sockets.write_port_file(self._port_file)
@@ -176,6 +186,8 @@ class Web(Service):
                 _try(connection.expire, now)
         if self._crew.crew is not None:
             self._crew.crew.nudge()
+            if self._overtime is not None:
+                self._overtime.look(self._crew.crew.workers, self._stamp)
         for slow in list(self._slow):
             _try(slow.expire, slow.site.clock())
 

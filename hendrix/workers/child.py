@@ -26,6 +26,7 @@ from hendrix.options import Settings
 from hendrix.supervision import Supervisor
 from hendrix.tree import data
 from hendrix.workers import baggage
+from hendrix.workers.age import Age
 from hendrix.workers.inherited import InheritedSockets
 from hendrix.workers.link import Link
 from hendrix.workers.logs import STDERR, ToParent
@@ -80,6 +81,7 @@ class Worker:
         for node in (sockets, *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
+        self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))
         self._beating = LoopingCall(self._beat)
         self._beating.clock = reactor
         self._leaving = False
@@ -103,6 +105,9 @@ class Worker:
 
     def _beat(self) -> None:
         self._life.send({"beat": {"tree": data(self._root)}})
+        crew = self._serving.crew.crew
+        if crew is not None and not self._leaving:
+            self._age.look(crew.requests)
 
     def _failed(self, error: BaseException) -> None:
         self._life.send({"failed": explain(error)})

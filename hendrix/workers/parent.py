@@ -28,6 +28,7 @@ from hendrix.supervision import Intensity, Supervisor
 from hendrix.workers.baggage import interpreter, packed
 from hendrix.workers.inherited import legacy
 from hendrix.workers.process import BEAT, Process
+from hendrix.workers.signals import Signals
 from hendrix.workers.slot import Slot
 
 log = Logger(namespace="hendrix.workers")
@@ -92,6 +93,15 @@ class Workers(Supervisor):
         self._turn: DeferredLock = DeferredLock()
         self._queued: Deferred[int] | None = None
         self._looked = 0.0
+        self._signals = Signals(
+            reactor,
+            {
+                "SIGHUP": lambda: self.reload().addErrback(_said),
+                "SIGUSR1": self.reopen_logs,
+                "SIGTTIN": lambda: self.set_count(len(self.slots) + 1).addErrback(_said),
+                "SIGTTOU": lambda: self.set_count(max(1, len(self.slots) - 1)).addErrback(_said),
+            },
+        )
         self._watch = LoopingCall(self._look)
         self._watch.clock = reactor
         for _ in range(count):
@@ -171,6 +181,7 @@ class Workers(Supervisor):
         A launcher that has not yet run the reactor waits here, since it wants to know whether the start succeeded.
         """
         self._looked = self._reactor.seconds()
+        self._signals.install()
         self._watch.start(BEAT, now=False)
         starting = super().startService()
         if starting is None or getattr(self._reactor, "running", False):
@@ -265,16 +276,6 @@ class Workers(Supervisor):
                 raise PeerError(500, str(result.value).splitlines()[-1])
         return count
 
-    @property
-    def signals(self) -> dict[str, Callable[[], object]]:
-        """What signals do."""
-        return {
-            "SIGHUP": lambda: self.reload().addErrback(_said),
-            "SIGUSR1": self.reopen_logs,
-            "SIGTTIN": lambda: self.set_count(len(self.slots) + 1).addErrback(_said),
-            "SIGTTOU": lambda: self.set_count(max(1, len(self.slots) - 1)).addErrback(_said),
-        }
-
     def reopen_logs(self) -> None:
         """Each worker's own."""
         for process in self.processes:
@@ -293,6 +294,7 @@ class Workers(Supervisor):
         await DeferredList([_copy(process.ended) for process in self.processes])
         if self._watch.running:
             self._watch.stop()
+        self._signals.remove()
 
 
 def _said(failure: Failure) -> None:
