@@ -430,7 +430,8 @@ class FastConnection:
         Whatever the owner sends after the exchange of the sockets goes nowhere, and it says that it is about to send before it looks for
         the socket. So if it has said nothing by now, nothing of the response will ever leave.
         """
-        ours, self._socket = self._socket, socket.socket()
+        dead = socket.socket()
+        ours, self._socket = self._socket, dead
         if self.response is response and not response.begun and not self._unsent:
             try:
                 ours.send(answer, DONTWAIT)
@@ -439,6 +440,7 @@ class FastConnection:
                 pass
             return ours
         self._socket = ours
+        dead.close()
         if self.response is response:
             try:
                 ours.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     AdoptedStreamServerEndpoint,
@@ -62,6 +63,7 @@ class Listener:
 
     :ivar description: as the user wrote it.
     :ivar plain: its connections are plain sockets: the fast lane can have them.
+    :ivar portable: another process that inherits the socket can do with it what this one does.
     """
 
     description: str
@@ -69,6 +71,7 @@ class Listener:
     reception: Reception
     plain: bool
     certificates: Certificates | None = None
+    portable: bool = False
 
     @cached_property
     def address(self) -> str:
@@ -149,8 +152,10 @@ class Sockets(Service):
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
-            plain = AVAILABLE and type(endpoint) in PLAIN
-            self.listeners.append(Listener(name, port, reception, plain, getattr(endpoint, "certificates", None)))
+            plain = type(endpoint) in PLAIN
+            portable = isinstance(port, tcp.Port) and (plain or isinstance(one, str))
+            certificates = getattr(endpoint, "certificates", None)
+            self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 
         def failed(reason: Failure) -> None:
             raise _explain(name, reason.value) from None

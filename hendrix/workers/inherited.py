@@ -18,6 +18,9 @@ from hendrix.channel.sockets import Listener, Reception, Sockets
 from hendrix.channel.tls import Pem
 from hendrix.workers.process import FIRST_SOCKET
 
+# What a worker makes of the unix socket to which its parent forwards.
+FORWARDED = "haproxy:unix:forwarded"
+
 
 def legacy(listener: Listener) -> dict[str, Any]:
     """What a worker must know of a listener of its parent besides the socket."""
@@ -26,6 +29,7 @@ def legacy(listener: Listener) -> dict[str, Any]:
         "description": listener.description,
         "plain": listener.plain,
         "pem": None if certificates is None else vars(certificates.pem),
+        "endpoint": listener.description if listener.portable else FORWARDED,
     }
 
 
@@ -61,4 +65,5 @@ class InheritedSockets(Sockets):
             context = Pem(**legacy["pem"]).context_factory()
             add(SharedPort(reactor, listening, TLSMemoryBIOFactory(context, False, reception)))
         else:
-            self.wait_for(serverFromString(OnSharedSocket(reactor, listening), description).listen(reception).addCallback(add))
+            endpoint = serverFromString(OnSharedSocket(reactor, listening), legacy["endpoint"])
+            self.wait_for(endpoint.listen(reception).addCallback(add))

@@ -26,6 +26,7 @@ from hendrix.errors import ChildError, ConfigurationError, PeerError
 from hendrix.options import Settings
 from hendrix.supervision import Intensity, Supervisor
 from hendrix.workers.baggage import interpreter, packed
+from hendrix.workers.forward import Forwarder
 from hendrix.workers.inherited import legacy
 from hendrix.workers.process import BEAT, Process
 from hendrix.workers.signals import Signals
@@ -46,7 +47,7 @@ def workers_of(reactor: Any, settings: Settings, count: int, sockets: Sockets) -
 
     :raises ConfigurationError: they cannot be given to another process.
     """
-    values, commands = packed(settings), Commands()
+    values, commands, forwarder = packed(settings), Commands(), Forwarder(reactor)
 
     def spawn(name: str) -> Process:
         listeners = sockets.listeners
@@ -56,11 +57,12 @@ def workers_of(reactor: Any, settings: Settings, count: int, sockets: Sockets) -
             "interpreter": interpreter(reactor),
             "listeners": [legacy(listener) for listener in listeners],
         }
-        descriptors = [listener.port.fileno() for listener in listeners]  # type: ignore[attr-defined]
+        inherited: list[Any] = [listener.port if listener.portable else forwarder.inner(listener) for listener in listeners]
+        descriptors = [each.fileno() for each in inherited]
         return Process(reactor, name, baggage, descriptors, commands, settings.worker_timeout)
 
     to_drain = settings.grace + settings.crosstown_grace
-    return Workers(reactor, count, sockets, spawn, to_drain=to_drain, port_file=settings.port_file)
+    return Workers(reactor, count, sockets, spawn, to_drain=to_drain, port_file=settings.port_file, when_gone=forwarder.close)
 
 
 class Workers(Supervisor):
@@ -69,6 +71,7 @@ class Workers(Supervisor):
     :param spawn: starts a process of this name.
     :param to_drain: seconds that requests and tasks have to end.
     :param port_file: written when all serve.
+    :param when_gone: called when all have ended.
     :ivar on_spawn: called with each new process before it runs: its link's channels are for the taking.
     :ivar processes: all there are, also those that drain.
     """
@@ -82,10 +85,11 @@ class Workers(Supervisor):
         *,
         to_drain: float,
         port_file: str | None = None,
+        when_gone: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__("workers", clock=reactor, intensity=Intensity(DEATHS * count, WINDOW))
         self._reactor, self._sockets, self._spawn_process, self._to_drain = reactor, sockets, spawn, to_drain
-        self._port_file = port_file
+        self._port_file, self._when_gone = port_file, when_gone
         self.app_name = ""
         self.processes: set[Process] = set()
         self.on_spawn: list[Callable[[Process], object]] = []
@@ -295,6 +299,7 @@ class Workers(Supervisor):
         if self._watch.running:
             self._watch.stop()
         self._signals.remove()
+        self._when_gone()
 
 
 def _said(failure: Failure) -> None:
