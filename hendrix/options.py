@@ -105,7 +105,7 @@ class Settings:
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
     )  # fmt: skip
-    workers: int | None = setting(
+    workers: int = setting(
         None, LIMITS, "N", workers,
         "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself. "
         "Without it, WEB_CONCURRENCY of the environment says how many, or 0.",
@@ -188,6 +188,7 @@ class Settings:
         values = {name: _checked(name, ports[name] if name in ports else getattr(self, name)) for name in TABLE}
         values["listen"] += tuple(_sugar(values.pop("http_port"), values.pop("https_port"), values["key"], values["cert"]))
         values["listen"] = values["listen"] or (DEFAULT_LISTEN,)
+        values["workers"] = _number_of_workers(values)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -234,6 +235,20 @@ def _sugar(http_port: int | None, https_port: int | None, key: str | None, cert:
         if key is None or cert is None:
             raise ConfigurationError(f"--https-port={https_port}: give --key and --cert with it")
         yield f"ssl:{https_port}:privateKey={quoteStringArgument(key)}:certKey={quoteStringArgument(cert)}"
+
+
+def _number_of_workers(values: Mapping[str, Any]) -> int:
+    count = values["workers"]
+    if count is None:
+        given = os.environ.get("WEB_CONCURRENCY") or "0"
+        try:
+            count = workers(given)
+        except ValueError as error:
+            raise ConfigurationError(f"WEB_CONCURRENCY={given}: {error}") from None
+    for name in ("max_requests", "max_rss"):
+        if values[name] and not count:
+            raise ConfigurationError(f"{flag(name)}={values[name]}: only a worker can be replaced; give --workers=1 or more")
+    return int(count)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

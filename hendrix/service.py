@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,11 +12,9 @@ from hendrix.control.address import address
 from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
-from hendrix.errors import ConfigurationError
 from hendrix.launch import Launch
-from hendrix.options import Options, Settings, flag
+from hendrix.options import Options, Settings
 from hendrix.supervision import Supervisor
-from hendrix.values import workers as number_of_workers
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import workers_of
 from hendrix.workers.serving import Serving
@@ -44,11 +41,10 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     commands = Commands()
     where = address(settings.control, getattr(options, "parent", None) or {})
     sockets = Sockets(reactor, settings.listen)
-    count = _number_of_workers(settings)
     add_standard(commands, root, reactor)
     nodes: list[Service] = [ControlService(reactor, commands, where)] if where else []
-    if count:
-        workers = workers_of(reactor, settings, count, sockets)
+    if settings.workers:
+        workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         nodes += [sockets, workers]
     else:
@@ -58,19 +54,6 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     for node in nodes:
         root.addService(node)
     return root
-
-
-def _number_of_workers(settings: Settings) -> int:
-    count = settings.workers
-    if count is None:
-        try:
-            count = number_of_workers(os.environ.get("WEB_CONCURRENCY") or 0)
-        except ValueError as error:
-            raise ConfigurationError(f"WEB_CONCURRENCY={os.environ['WEB_CONCURRENCY']}: {error}") from None
-    for name in ("max_requests", "max_rss"):
-        if not count and getattr(settings, name):
-            raise ConfigurationError(f"{flag(name)}={getattr(settings, name)}: only a worker can be replaced; give --workers=1 or more")
-    return count
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:

@@ -63,6 +63,8 @@ class Overtime:
 
     def _give_up(self, worker: Worker, job: Request, response: Response, stamp: Stamp) -> None:
         response.given_up = True
+        if not response.begun:
+            response.heard = str(TOO_LONG.status)
         stack = "\n".join(activities([worker])[0].stack)
         log.error(
             "{request} takes longer than --request-timeout={limit:g}; {thread} is here:\n{stack}",

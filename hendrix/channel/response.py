@@ -24,12 +24,14 @@ class Response(Exchange):
     closed (the serving thread says `ended`), and the last byte is out (whoever sent it says `went_out`). Each raises its flag first and
     looks for the other's second; if both see both, the dispatcher lets only one of them follow.
 
-    :ivar given_up: it takes too long, and the client has been told so.
+    :ivar given_up: it takes too long, and the client waits no longer.
+    :ivar heard: the status that the client had in place of its own; "" if it had its own.
     :ivar after: the tasks; ``environ["hendrix.after_response"]``.
     """
 
     out = closed = gone = given_up = False
     out_at = 0.0
+    heard = ""
     last: Task | None = None
     _waiter: threading.Event | None = None
 

@@ -90,7 +90,7 @@ class Site:
         current.set(response)
         over = response.run(self.application, environ)
         if self.access is not None:
-            code = "503" if response.given_up else response.code
+            code = response.heard or response.code
             self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile

@@ -41,8 +41,6 @@ ACCEPT_STEP = 0.001
 DRAIN_STEP = 0.02
 # Seconds at the end of a patient drain in which what is idle is closed, before anything is cut; a quarter of the grace if that is less.
 FAREWELL = 1.0
-# Connections that one process takes at once from a socket that others have too, so that a crowd is shared among them.
-SHARED_AT_ONCE = 4
 
 
 class Web(Service):
@@ -144,8 +142,7 @@ class Web(Service):
         if listener.plain and lane is not None:
             connected = partial(self._connected, lane, site)
             call_later = partial(self._reactor.callFromThread, self._reactor.callLater)
-            at_once = SHARED_AT_ONCE if self._shared else Acceptor.AT_ONCE
-            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later, at_once)
+            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later, self._shared)
             self._acceptors.append(acceptor)
             acceptor.start()
             return

@@ -104,7 +104,7 @@ class _Inwards(ClientFactory):
     def __init__(self, outer: Outer) -> None:
         self._outer = outer
 
-    def buildProtocol(self, addr: Any) -> Inner:
+    def buildProtocol(self, addr: Any) -> Any:
         inner = Inner()
         inner.setPeer(self._outer)
         return inner

@@ -42,7 +42,7 @@ MOST = 512
 PATIENCE = 10.0
 
 
-def workers_of(reactor: Any, settings: Settings, count: int, sockets: Sockets) -> Workers:
+def workers_of(reactor: Any, settings: Settings, sockets: Sockets) -> Workers:
     """The node for these settings.
 
     :raises ConfigurationError: they cannot be given to another process.
@@ -62,7 +62,7 @@ def workers_of(reactor: Any, settings: Settings, count: int, sockets: Sockets) -
         return Process(reactor, name, baggage, descriptors, commands, settings.worker_timeout)
 
     to_drain = settings.grace + settings.crosstown_grace
-    return Workers(reactor, count, sockets, spawn, to_drain=to_drain, port_file=settings.port_file, when_gone=forwarder.close)
+    return Workers(reactor, settings.workers, sockets, spawn, to_drain=to_drain, port_file=settings.port_file, when_gone=forwarder.close)
 
 
 class Workers(Supervisor):
