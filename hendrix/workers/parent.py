@@ -296,6 +296,13 @@ class Workers(Supervisor):
         await DeferredList([_copy(process.deaf) for process in self.processes])
         await self._sockets.close()
         await DeferredList([_copy(process.ended) for process in self.processes])
+        self._rest()
+
+    def _undone(self, error: BaseException) -> BaseException:
+        self._rest()
+        return super()._undone(error)
+
+    def _rest(self) -> None:
         if self._watch.running:
             self._watch.stop()
         self._signals.remove()

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hendrix.control.commands import Commands
-from hendrix.errors import ChildError, LocalError
+from hendrix.errors import ChildError, ConfigurationError, LocalError
 from hendrix.wire.lines import encode
 from hendrix.workers.link import Link
 from hendrix.workers.logs import FromWorker
@@ -79,6 +79,11 @@ class Process(ProcessProtocol):
             descriptors = {0: null, 1: 1 if _is_open(1) else null, 2: "r", LINK: link, **dict(enumerate(sockets, FIRST_SOCKET))}
             command = [sys.executable, "-m", "hendrix.workers.child"]
             self._process = self._reactor.spawnProcess(self, sys.executable, command, environment, childFDs=descriptors)
+        except PermissionError:
+            advice = "give a user who may run it, or an interpreter that this one may run"
+            raise ConfigurationError(
+                f"a worker is a process of the user {os.geteuid()}, who may not run {sys.executable}; {advice}"
+            ) from None
         finally:
             os.close(null)
         self.pid: int = self._process.pid

@@ -65,9 +65,14 @@ def die(environ, start_response, query):
     os._exit(3)
 
 
+def echo(environ, start_response, query):
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+
+
 def grow(environ, start_response, query):
     HOARD.append(b"x" * int(query["size"]))
     return about(environ, start_response, query)
 
 
-VIEWS = {"/": about, "/hold": hold, "/drip": drip, "/block": block_the_reactor, "/die": die, "/grow": grow}
+VIEWS = {"/": about, "/hold": hold, "/drip": drip, "/block": block_the_reactor, "/die": die, "/echo": echo, "/grow": grow}
