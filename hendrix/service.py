@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hendrix.channel.crew_service import CrewService
@@ -15,10 +17,13 @@ from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
-from hendrix.launch import Launch
+from hendrix.errors import ConfigurationError
+from hendrix.launch import Launch, unusable
+from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
-from hendrix.supervision import Supervisor
+from hendrix.supervision import Supervisor, hurry
+from hendrix.tree import data
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
@@ -35,10 +40,15 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     :param wrap: called with the application when it is loaded; gives the one to serve.
     :raises ConfigurationError: a setting cannot work.
     """
-    settings = _settings(options)
+    try:
+        settings = _settings(options)
+    except ConfigurationError as error:
+        raise unusable(error) from None
     reactor = reactor or _installed_reactor()
 
-    root = Supervisor("hendrix", outcome=Launch(reactor))
+    launch = Launch(reactor)
+    root = Supervisor("hendrix", outcome=launch)
+    launch.hurry = partial(hurry, root)
     commands = Commands()
     where = address(settings.control, getattr(options, "parent", None) or {})
     control = ControlService(reactor, commands, where) if where else None
@@ -67,7 +77,15 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     for node in (control, sockets, crew, crosstown, access_log, web):
         if node is not None:
             root.addService(node)
+    notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
+    if notify is not None:
+        root.addService(notify)
     return root
+
+
+def _status(root: Supervisor) -> str:
+    """A line about the whole."""
+    return "; ".join(branch["line"] for branch in data(root)["children"] if branch["name"] in ("web", "crew", "workers"))
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:

@@ -200,15 +200,19 @@ class Web(Service):
                 await maybeDeferred(listener.port.stopListening)
         if self.connections:
             log.info("draining; open connections: {count}", count=len(self.connections))
-        deadline = self._reactor.seconds() + self._grace
-        while self._open and self._reactor.seconds() < deadline:
+        began = self._reactor.seconds()
+        while self._open and self._reactor.seconds() < began + self._grace:
             self._drain_step()
             if self._open:
                 await deferLater(self._reactor, DRAIN_STEP)
-        self._cut()
+        self._cut(self._reactor.seconds() - began)
         if self._sweep.running:
             self._sweep.stop()
         self._acceptors = []
+
+    def hurry(self) -> None:
+        """Cut what is in flight, without waiting for the end of ``grace``."""
+        self._grace = 0.0
 
     @property
     def _open(self) -> bool:
@@ -223,11 +227,11 @@ class Web(Service):
         if self._crew.crew is not None:
             self._crew.crew.nudge()
 
-    def _cut(self) -> None:
+    def _cut(self, seconds: float) -> None:
         for connection in self.connections:
             response = connection.response
             if response is not None:
-                log.warn("cut after {grace:g} s: {request}", grace=self._grace, request=response.title)
+                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=response.title)
             _try(connection.cut)
 
 
