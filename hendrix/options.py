@@ -38,6 +38,7 @@ from hendrix.values import (
     seconds,
     size,
     text,
+    url_path,
     whole,
 )
 
@@ -104,6 +105,11 @@ class Settings:
     cert: str | None = setting(
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
+    )  # fmt: skip
+    health: str | None = setting(
+        None, LISTEN, "PATH", url_path,
+        "Answer this path without the application, also when all threads are busy: 200 when ready, "
+        "503 while starting, draining or overloaded.",
     )  # fmt: skip
     threads: int = setting(8, LIMITS, "N", whole(1, 1024), "Requests the application may work on at the same time.", shown="8")
     backlog: int = setting(

@@ -70,6 +70,8 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         grace=settings.grace,
         port_file=settings.port_file,
         access=access_log.append if access_log else None,
+        health=settings.health,
+        ready=lambda: all(getattr(node, "running", True) for node in list(root)),
     )
 
     add_standard(commands, root, reactor)

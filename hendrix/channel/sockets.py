@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet import unix
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     AdoptedStreamServerEndpoint,
@@ -150,7 +151,7 @@ class Sockets(Service):
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
-            if type(endpoint) is AdoptedStreamServerEndpoint and hasattr(port, "_bindPath"):
+            if type(endpoint) is AdoptedStreamServerEndpoint and isinstance(port, unix.Port):
                 # A unix socket that is somebody else's: when it stops, Twisted would unlink this path, and shut the socket down.
                 port._bindPath, port._shouldShutdown = b"\0", False
             self.listeners.append(Listener(name, port, reception, AVAILABLE and type(endpoint) in PLAIN))
