@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
 
 from hendrix.channel.sockets import Sockets
-from hendrix.control.address import address
+from hendrix.control.address import Address, address
 from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
-from hendrix.launch import Launch
+from hendrix.errors import ConfigurationError
+from hendrix.launch import Launch, unusable
+from hendrix.notify import Notify
 from hendrix.options import Options, Settings
-from hendrix.supervision import Supervisor
+from hendrix.supervision import Supervisor, hurry
+from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import workers_of
 from hendrix.workers.serving import Serving
@@ -34,26 +39,40 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
     :raises ConfigurationError: a setting cannot work.
     """
-    settings = _settings(options)
-    reactor = reactor or _installed_reactor()
+    try:
+        where = address(_settings(options).control, getattr(options, "parent", None) or {})
+        return _tree(_settings(options), where, reactor or _installed_reactor(), wrap)
+    except ConfigurationError as error:
+        raise unusable(error) from None
 
-    root = Supervisor("hendrix", clock=reactor, outcome=Launch(reactor))
+
+def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
+    launch = Launch(reactor)
+    root = Supervisor("hendrix", clock=reactor, outcome=launch)
+    launch.hurry = partial(hurry, root)
     commands = Commands()
-    where = address(settings.control, getattr(options, "parent", None) or {})
     sockets = Sockets(reactor, settings.listen)
+    notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
-    nodes: list[Service] = [ControlService(reactor, commands, where)] if where else []
+    nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
+        if notify is not None:
+            workers.around_reload = notify.around
         nodes += [sockets, workers]
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), shared=False)
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
         serving.add_commands(commands)
         nodes += [sockets, *serving]
-    for node in nodes:
+    for node in [*nodes, *([notify] if notify else [])]:
         root.addService(node)
     return root
+
+
+def _status(root: Supervisor) -> str:
+    """A line about the whole."""
+    return "; ".join(branch["line"] for branch in data(root)["children"] if branch["name"] in ("web", "crew", "workers"))
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
@@ -61,7 +80,7 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
         return options
     if isinstance(options, Options):
         return options.to_settings()
-    return Settings.from_mapping(options)
+    return Settings.from_environment(options)
 
 
 def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:

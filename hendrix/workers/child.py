@@ -23,7 +23,7 @@ from hendrix.control.commands import Commands
 from hendrix.control.threads import add_threads
 from hendrix.launch import explain
 from hendrix.options import Settings
-from hendrix.supervision import Supervisor
+from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers import baggage
 from hendrix.workers.age import Age
@@ -76,7 +76,7 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), shared=True)
+        self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), self._root, shared=True)
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         for node in (sockets, *self._serving):
             self._root.addService(node)
@@ -121,6 +121,8 @@ class Worker:
                 self._leave(patient=True)
             case {"stop": True}:
                 self._leave(patient=False)
+            case {"hurry": True}:
+                hurry(self._root)
             case {"reopen": True}:
                 self._serving.reopen_logs()
 

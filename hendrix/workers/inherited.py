@@ -10,10 +10,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.shared import OnSharedSocket, SharedPort
+from hendrix.channel.shared import OnSharedSocket, SharedPort, over_tls
 from hendrix.channel.sockets import Listener, Reception, Sockets
 from hendrix.channel.tls import Pem
 from hendrix.workers.process import FIRST_SOCKET
@@ -62,8 +61,7 @@ class InheritedSockets(Sockets):
         if legacy["plain"]:
             add(SharedPort(reactor, listening, reception))
         elif legacy["pem"] is not None:
-            context = Pem(**legacy["pem"]).context_factory()
-            add(SharedPort(reactor, listening, TLSMemoryBIOFactory(context, False, reception)))
+            add(SharedPort(reactor, listening, over_tls(Pem(**legacy["pem"]).context_factory(), reception)))
         else:
             endpoint = serverFromString(OnSharedSocket(reactor, listening), legacy["endpoint"])
             self.wait_for(endpoint.listen(reception).addCallback(add))

@@ -72,6 +72,7 @@ class Workers(Supervisor):
     :param to_drain: seconds that requests and tasks have to end.
     :param port_file: written when all serve.
     :param when_gone: called when all have ended.
+    :ivar around_reload: makes of the function that reloads one that does something more before and after.
     :ivar on_spawn: called with each new process before it runs: its link's channels are for the taking.
     :ivar processes: all there are, also those that drain.
     """
@@ -91,6 +92,7 @@ class Workers(Supervisor):
         self._reactor, self._sockets, self._spawn_process, self._to_drain = reactor, sockets, spawn, to_drain
         self._port_file, self._when_gone = port_file, when_gone
         self.app_name = ""
+        self.around_reload: Callable[[Callable[[], Any]], Callable[[], Any]] = lambda reload: reload
         self.processes: set[Process] = set()
         self.on_spawn: list[Callable[[Process], object]] = []
         self._deadlines: dict[Process, Any] = {}
@@ -244,7 +246,8 @@ class Workers(Supervisor):
         await self._turn.acquire()
         self._queued = None
         try:
-            return await self._reload()
+            count: int = await self.around_reload(self._reload)()
+            return count
         finally:
             self._turn.release()
 
@@ -286,6 +289,11 @@ class Workers(Supervisor):
             process.reopen_logs()
 
     # Stop.
+
+    def hurry(self) -> None:
+        """Have all that drain cut what they wait for."""
+        for process in self.processes:
+            process.hurry()
 
     async def _stop_each(self) -> None:
         for slot in self.slots:

@@ -80,10 +80,8 @@ class Process(ProcessProtocol):
             command = [sys.executable, "-m", "hendrix.workers.child"]
             self._process = self._reactor.spawnProcess(self, sys.executable, command, environment, childFDs=descriptors)
         except PermissionError:
-            advice = "give a user who may run it, or an interpreter that this one may run"
-            raise ConfigurationError(
-                f"a worker is a process of the user {os.geteuid()}, who may not run {sys.executable}; {advice}"
-            ) from None
+            user, advice = os.geteuid(), "install it where everybody may run it, or give --workers=0"
+            raise ConfigurationError(f"workers are processes of the user {user}, who may not run {sys.executable}; {advice}") from None
         finally:
             os.close(null)
         self.pid: int = self._process.pid
@@ -101,6 +99,10 @@ class Process(ProcessProtocol):
     def _go(self, how: str) -> None:
         self.told_to_go = True
         self._life.send({how: True})
+
+    def hurry(self) -> None:
+        """Have it cut what it waits for, after it was told to end."""
+        self._life.send({"hurry": True})
 
     def reopen_logs(self) -> None:
         self._life.send({"reopen": True})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from twisted.application.service import Service
+from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -47,11 +47,19 @@ class Serving:
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
+    :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
     """
 
     def __init__(
-        self, reactor: Any, settings: Settings, sockets: Sockets, load: Callable[[], tuple[Application, str]], *, shared: bool
+        self,
+        reactor: Any,
+        settings: Settings,
+        sockets: Sockets,
+        load: Callable[[], tuple[Application, str]],
+        root: MultiService,
+        *,
+        shared: bool,
     ) -> None:
         self._sockets = sockets
         self.crew = CrewService(reactor, settings.threads)
@@ -73,6 +81,8 @@ class Serving:
             grace=settings.grace,
             port_file=None if shared else settings.port_file,
             access=self.access_log.append if self.access_log else None,
+            health=settings.health,
+            ready=lambda: all(getattr(node, "running", True) for node in list(root)),
             request_timeout=settings.request_timeout,
             shared=shared,
         )

@@ -154,7 +154,10 @@ NOBODY = 65534
 
 
 def can_run_python(user: int) -> bool:
-    return subprocess.run([sys.executable, "-c", "import hendrix"], user=user, cwd="/", capture_output=True).returncode == 0
+    try:
+        return subprocess.run([sys.executable, "-c", "import hendrix"], user=user, cwd="/", capture_output=True).returncode == 0
+    except PermissionError:
+        return False
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -167,9 +170,7 @@ def test_a_key_that_only_root_may_read_stays_in_use_after_privileges_are_shed(tm
     if not can_run_python(NOBODY):
         code, said = site.run()
         assert code == 1
-        assert said.splitlines()[-1].startswith(
-            f"hendrix: error: a worker is a process of the user {NOBODY}, who may not run {sys.executable}"
-        )
+        assert f"hendrix: error: workers are processes of the user {NOBODY}, who may not run {sys.executable}; " in said
         return
     with site:
         child = site.children[0]
