@@ -170,7 +170,7 @@ def test_a_key_that_only_root_may_read_stays_in_use_after_privileges_are_shed(tm
     if not can_run_python(NOBODY):
         code, said = site.run()
         assert code == 1
-        assert f"hendrix: error: workers are processes of the user {NOBODY}, who may not run {sys.executable}; " in said
+        assert f"hendrix: error: workers are processes of the user {NOBODY}, who may not run " in said
         return
     with site:
         child = site.children[0]
