@@ -183,7 +183,9 @@ class RequestParser:
         """Take a head that was read before, byte for byte."""
         middle = data.find(b"\r\n", at)
         line = self._known.lines.get(data[at:middle])
-        section = self._known.sections.get(data[middle:stop]) if line is not None else None
+        if line is None:
+            return False
+        section = self._known.sections.get(data[middle:stop])
         if section is None:
             return False
         request = Request()

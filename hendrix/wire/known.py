@@ -39,4 +39,4 @@ class KnownHeads:
         for known, most, key, value in ((self.lines, LINES, head[:middle], line), (self.sections, SECTIONS, head[middle:], section)):
             if len(known) >= most:
                 known.clear()
-            known[key] = value  # type: ignore[index, assignment]
+            known[key] = value  # type: ignore[assignment]
