@@ -88,24 +88,20 @@ def test_no_task_starts_early_on_a_unix_socket(site, stream):
 @pytest.mark.parametrize("size", [400_000, 3_000_000], ids=["in the kernel", "in the process"])
 def test_a_task_waits_for_a_slow_reader(site, address, stream, size, same_thread):
     n = next(numbers)
-    with site.client(n, address) as client:
+    with site.client(n, address, buffer=65536) as client:
         client.send(n, size=size, stream=stream, tasks=[{"options": {"same_thread": same_thread}}])
-        first = client.file.read(100)
-        assert first.startswith(b"HTTP/1.1 200")
+        data = client.file.read(100)
+        assert data.startswith(b"HTTP/1.1 200")
         site.get("/?%7B%22tasks%22:[]%7D")  # others are served meanwhile
         assert not site.news("start", n)
-        left = size - 100
-        while left > 0 and not site.news("start", n):
-            left -= len(client.file.read1(50_000))
-        client.sock.settimeout(0.5)
+        while len(data) < size and not site.news("start", n):
+            data += client.some()
         start = site.told("start", n)
-        try:
-            while client.file.read1(100_000):
-                pass
-        except OSError:
-            pass
+        assert size - len(data) < client.ahead(), "the rest had no room with the client: it had not been sent"
+        head = data.index(b"\r\n\r\n") + 4
+        while not (data.endswith(b"0\r\n\r\n") if stream else len(data) - head == size):
+            data += client.some()
         assert start["readable"] >= client.received() > size
-        assert left < 300_000, "most of it had to be read first"
 
 
 @pytest.mark.parametrize("address", [PLAIN, TLS], ids=["tcp", "tls"])
@@ -150,7 +146,7 @@ def test_pipelined_requests_have_their_tasks_each_once(site):
 def test_a_file_that_the_kernel_sends(site, tmp_path):
     (tmp_path / "file").write_bytes(b"x" * 2_000_000)
     n = next(numbers)
-    with site.client(n) as client:
+    with site.client(n, buffer=65536) as client:
         client.send(n, size=2_000_000, file=str(tmp_path / "file"))
         assert not site.news("start", n)
         client.read()
@@ -305,7 +301,7 @@ def test_tasks_take_their_share_of_the_crew_and_requests_are_served_meanwhile():
         for item in site.news():
             running += {"start": 1, "end": -1}.get(item["event"], 0)
             assert running <= 2
-        assert [item["n"] for item in site.news("start")] == [1, 2, 3, 4, 5]
+        assert sorted(item["n"] for item in site.news("start")) == [1, 2, 3, 4, 5]  # two threads may overtake each other in telling
 
 
 def test_a_task_that_raises_is_logged_with_its_request_and_a_slow_one_with_its_stack(site):
