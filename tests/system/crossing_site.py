@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from harness import Site
+from harness import START, Site
 
 
 class Crossing(Site):
@@ -34,9 +34,14 @@ class Crossing(Site):
     def start(self):
         threading.Thread(target=self._hear, daemon=True).start()
         super().start()
+        with self._more:
+            assert self._more.wait_for(lambda: self._control is not None, START)
 
     def _hear(self):
-        self._control, _ = self._line.accept()
+        control, _ = self._line.accept()
+        with self._more:
+            self._control = control
+            self._more.notify_all()
         while data := self._control.recv(65536):
             with self._more:
                 self._news.append(json.loads(data))
