@@ -228,8 +228,8 @@ class FastConnection:
         worker: Worker = self._worker  # type: ignore[assignment]
         parser: RequestParser = self._parser  # type: ignore[assignment]
         response = self.response
-        tasks = response is not None and response.after  # they may wait for the client on this thread: it must let go of the connection
-        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not tasks:
+        stays = response is not None and response.stays  # this thread may wait for the client: it must let go of the connection
+        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not stays:
             worker.hold(Answer(self, data, response))
             self._held += len(data)
             if self._held > HIGH_WATER:

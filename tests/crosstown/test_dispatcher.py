@@ -8,7 +8,7 @@ import threading
 import pytest
 from crew import Response, pair
 
-from hendrix.crosstown import dispatcher as module
+from hendrix.crosstown import around as module
 from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.task import CANCELLED, DONE, FAILED, NO_GO, Task
 from hendrix.crosstown.traffic import crosstown_traffic
@@ -44,7 +44,7 @@ def test_tasks_start_in_decorated_order(make, trail):
     assert len(crew.jobs) == 2
     crew.step_all()
     assert trail == list("abcdef")
-    assert (dispatcher.done, dispatcher.idle) == (6, True)
+    assert (dispatcher.counts.done, dispatcher.idle) == (6, True)
 
 
 def test_same_thread_tasks_run_here_one_after_another(make, trail):
@@ -92,7 +92,7 @@ def test_a_cancelled_serial_task_does_not_strand_the_next(make, trail):
     go(dispatcher, response)
     assert first.cancel() and third.cancel()
     crew.step_all()
-    assert trail == ["b", "d"] and dispatcher.cancelled == 2 and dispatcher.idle
+    assert trail == ["b", "d"] and dispatcher.counts.cancelled == 2 and dispatcher.idle
 
 
 def test_a_serial_task_that_fails_does_not_strand_the_next(make, trail):
@@ -101,7 +101,7 @@ def test_a_serial_task_that_fails_does_not_strand_the_next(make, trail):
         dispatcher.queue(response, make(name, lambda: 1 / 0, serial=True))
     go(dispatcher, response)
     crew.step_all()
-    assert trail == ["a", "b"] and dispatcher.failed == 2 and dispatcher.idle
+    assert trail == ["a", "b"] and dispatcher.counts.failed == 2 and dispatcher.idle
 
 
 def test_a_long_chain_of_serial_tasks_that_found_no_room(make, trail):
@@ -169,7 +169,7 @@ def test_a_task_queued_in_a_task_starts_when_that_has_ended(trail, outer, option
     assert trail[:2] == ["first begins", "first ends"]
     assert sorted(trail[2:]) == ["run x", "run y", "x", "y"]
     assert [entry for entry in trail if entry in "xy"] == ["x", "y"]
-    assert first.state == DONE and dispatcher.idle and dispatcher.done == 5
+    assert first.state == DONE and dispatcher.idle and dispatcher.counts.done == 5
 
 
 def test_the_gate_stops_what_a_task_queues_too(trail):
@@ -194,7 +194,7 @@ def test_no_more_than_so_many_at_a_time_and_nothing_is_dropped(make, trail):
         dispatcher.queue(response, make(name))
     go(dispatcher, response)
     assert len(crew.jobs) == 2 and dispatcher.waiting == 3
-    assert trail == ["f", "g", "h"] and dispatcher.overflowed == 3, "those that found no room ran here"
+    assert trail == ["f", "g", "h"] and dispatcher.counts.overflowed == 3, "those that found no room ran here"
     crew.step_all()
     assert trail == list("fghabcde") and dispatcher.idle
 
@@ -224,7 +224,7 @@ def test_a_task_that_raises_is_reported_and_the_next_runs(make, trail, same_thre
     crew.step_all()
     assert trail == ["a", "b", "c"]
     assert reported == [("a", "POST /order", ZeroDivisionError), ("b", "POST /order", SystemExit)]
-    assert (dispatcher.failed, dispatcher.done) == (2, 1)
+    assert (dispatcher.counts.failed, dispatcher.counts.done) == (2, 1)
 
 
 def test_a_hook_that_raises_harms_nobody(make, trail):
@@ -262,7 +262,7 @@ def test_a_task_that_what_surrounds_it_keeps_from_running_has_failed(make, trail
     assert trail == [] and task.state == FAILED and isinstance(task.error, ZeroDivisionError)
     with pytest.raises(ZeroDivisionError):
         task.result(0)
-    assert (dispatcher.failed, dispatcher.done, dispatcher.idle) == (1, 0, True)
+    assert (dispatcher.counts.failed, dispatcher.counts.done, dispatcher.idle) == (1, 0, True)
 
 
 # The gate.
@@ -281,7 +281,7 @@ def test_the_gate_sees_the_status_and_an_application_that_raises_counts_as_500(m
     go(dispatcher, response)
     crew.step_all()
     assert trail == (["a", "open"] if runs else ["open"])
-    assert task.state == (DONE if runs else NO_GO) and dispatcher.stopped == (not runs) and dispatcher.idle
+    assert task.state == (DONE if runs else NO_GO) and dispatcher.counts.stopped == (not runs) and dispatcher.idle
 
 
 def test_a_client_that_left_stops_only_what_says_so(make, trail):
@@ -292,7 +292,7 @@ def test_a_client_that_left_stops_only_what_says_so(make, trail):
     dispatcher.queue(response, make("run"))
     go(dispatcher, response)
     crew.step_all()
-    assert trail == ["run"] and skipped.state == CANCELLED and dispatcher.cancelled == 1 and dispatcher.idle
+    assert trail == ["run"] and skipped.state == CANCELLED and dispatcher.counts.cancelled == 1 and dispatcher.idle
 
 
 def test_plain_callables_are_tasks(trail):
@@ -300,7 +300,7 @@ def test_plain_callables_are_tasks(trail):
     response.after += [lambda: trail.append("plain"), "no callable", lambda: trail.append("next")]
     go(dispatcher, response)
     crew.step_all()
-    assert trail == ["plain", "next"] and dispatcher.failed == 1
+    assert trail == ["plain", "next"] and dispatcher.counts.failed == 1
 
 
 # Rule 4, and the end.

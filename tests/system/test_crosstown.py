@@ -310,7 +310,7 @@ def test_a_task_that_raises_is_logged_with_its_request_and_a_slow_one_with_its_s
         client.send(n, tasks=[{"raises": f"broken {n}"}, {"wait": f"go {n}", "options": {"timeout_warning": 0.1}}])
         client.read()
         site.wait_for_log(f"LookupError: broken {n}")
-        assert re.search(rf"the task task {n}\.0\. of GET /\?\S+ failed", site.log)
+        assert re.search(rf"the task task {n}\.0\. of GET /\?\S+ \(id [0-9a-f]{{16}}\) failed", site.log)
         site.wait_for_log(f"the task task {n}.1. of")
         assert "is slow; it is here" in site.log and "in crossing" in site.log
         site.open(f"go {n}")
