@@ -328,8 +328,9 @@ class FastConnection:
 
     def complete(self, response: Response) -> None:
         """All of a response is sent or kept."""
-        if response.closed and not response.after and not self._late and not self._unsent and self.open:
-            response.went_out()
+        done = response.closed and not response.after
+        if self.open and not self._unsent and not self._late and (done or not unsent(self._socket)):
+            response.went_out()  # as `_taken` would find
             return
         self._late.append(response)
         self._finished = self._lane.now

@@ -117,6 +117,10 @@ class Dispatcher:
             if not response.after:
                 self._pending.discard(response)
                 return None
+            if here and len(response.after) == 1:
+                task = self._only(response)
+                if task is not None:
+                    return task
             self._following.add(response)
         try:
             return self._follow(response, serving, here)
@@ -124,6 +128,20 @@ class Dispatcher:
             with self._lock:
                 self._following.discard(response)
             raise
+
+    def _only(self, response: Response) -> Task | None:
+        """The common case in one step (under the lock): a single task that may start at once. Gives it, begun; None goes the long way."""
+        task, lane = response.after[0], self._on_threads
+        if not isinstance(task, Task) or task.serial or task.same_thread or task.portable is not None or response.failed or response.gone:
+            return None
+        if int(response.code or 500) in task.no_go or lane.places >= lane.size or self._over or not task.begin():
+            return None
+        response.after.clear()
+        self._pending.discard(response)
+        lane.places += 1
+        self.running.add(task)
+        self.counts.started(task.started - max(task.queued, response.out_at))
+        return task
 
     def _follow(self, response: Response, serving: bool, here: bool) -> Task | None:
         code = 500 if response.failed else int(response.code or 500)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 import pytest
 from crew import Response, pair
@@ -303,6 +304,138 @@ def test_plain_callables_are_tasks(trail):
     assert trail == ["plain", "next"] and dispatcher.counts.failed == 1
 
 
+# The response is out: a job of the crew follows it.
+
+
+def test_the_first_task_runs_on_the_thread_that_follows(make, trail):
+    crew, dispatcher, response = pair(threads=1)
+    for name in "abc":
+        dispatcher.queue(response, make(name))
+    dispatcher.is_out(response)
+    assert len(crew.jobs) == 1 and not trail and not dispatcher.idle
+    crew.step()
+    assert trail == ["a"] and len(crew.jobs) == 1 and dispatcher.waiting == 1
+    crew.step_all()
+    assert trail == ["a", "b", "c"] and dispatcher.counts.done == 3 and dispatcher.idle
+
+
+def test_it_has_begun_before_the_next_may(make, trail):
+    crew, dispatcher, response = pair(threads=2)
+    begun, release = threading.Event(), threading.Event()
+    first, second = make("first", lambda: (begun.set(), release.wait(30))), make("second")
+    for task in (first, second):
+        dispatcher.queue(response, task)
+    dispatcher.is_out(response)
+    thread = crew.step_aside()
+    begun.wait(30)
+    crew.step_all()
+    assert trail == ["first", "second"] and first.started <= second.started
+    response.out = True
+    response.follow_with(make("late"))  # whoever comes while the first runs waits for nobody
+    crew.step_all()
+    assert trail == ["first", "second", "late"]
+    release.set()
+    thread.join(30)
+    assert dispatcher.idle
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])
+@pytest.mark.parametrize(
+    ("case", "state"),
+    [
+        ("plain", DONE), ("same_thread", DONE), ("serial", DONE), ("by hand", DONE), ("no room", DONE),
+        ("404", NO_GO), ("no code", NO_GO), ("raised", NO_GO), ("gone", DONE), ("gone, skip", CANCELLED), ("cancelled", CANCELLED),
+    ],
+)  # fmt: skip
+def test_a_job_that_follows_keeps_the_rules(make, trail, case, state, others):
+    crew, dispatcher, response = pair(threads=1, code={"404": "404", "no code": ""}.get(case, "200"))
+    response.failed, response.gone = case == "raised", case.startswith("gone")
+    options = {"same_thread": {"same_thread": True}, "serial": {"serial": True}, "gone, skip": {"on_disconnect": "skip"}}.get(case, {})
+    task = make("task", **options)
+    if case == "by hand":
+        dispatcher.expect(response)
+        response.after.append(lambda: trail.append("task"))
+    else:
+        dispatcher.queue(response, task)
+    for _ in range(others):
+        dispatcher.queue(response, Task(lambda: trail.append("other"), "other", parse([])))
+    if case == "cancelled":
+        task.cancel()
+    dispatcher.is_out(response)
+    if case == "no room":
+        dispatcher.submit(make("busy"))
+    crew.step_all()
+    assert trail == ["busy"] * (case == "no room") + ["task"] * (state == DONE) + ["other"] * others
+    assert task.state == state or case == "by hand"
+    counts = dispatcher.counts
+    assert (counts.done, counts.stopped, counts.cancelled) == (len(trail), state == NO_GO, state == CANCELLED)
+    assert dispatcher.idle and dispatcher.numbers()["started"] == len(trail)
+
+
+def test_a_place_that_a_cancelled_task_had_is_free_again(make, trail):
+    crew, dispatcher, response = pair(threads=1)
+
+    class Hasty(Task):
+        def begin(self):
+            return super().begin() if self.cancel() else False  # cancelled at the last moment
+
+    dispatcher.queue(response, Hasty(lambda: trail.append("never"), "hasty", parse([])))
+    dispatcher.queue(response, make("next"))
+    dispatcher.is_out(response)
+    crew.step_all()
+    assert trail == ["next"] and dispatcher.counts.cancelled == 1 and dispatcher.idle
+
+
+def test_not_all_threads_may_wait_for_clients(make):
+    _, dispatcher, _ = pair(threads=2)
+    assert [dispatcher.keep_waiting() for _ in range(3)] == [True, True, False]
+    dispatcher.kept()
+    assert [dispatcher.keep_waiting() for _ in range(2)] == [True, False]
+
+
+# Numbers.
+
+
+def test_the_numbers_of_each_fate(make):
+    crew, dispatcher, response = pair(threads=1, queue=1)
+    assert set(dispatcher.numbers().values()) == {0}
+    for name in "abc":  # one has a place, one waits, and one finds no room
+        dispatcher.queue(response, make(name))
+    dispatcher.queue(response, make("broken", lambda: 1 / 0, same_thread=True))
+    dispatcher.queue(response, Task(len, "gated", parse(["2xx"])))
+    dispatcher.queue(response, dropped := make("cancelled", same_thread=True))
+    dropped.cancel()
+    assert dispatcher.numbers()["queued"] == 6
+    response.out_at = before = time.monotonic()
+    go(dispatcher, response)
+    now = dispatcher.numbers()
+    assert {name: now[name] for name in ("queued", "running", "done", "failed", "stopped", "cancelled", "overflowed")} == {
+        "queued": 2, "running": 0, "done": 1, "failed": 1, "stopped": 1, "cancelled": 1, "overflowed": 1,
+    }  # fmt: skip
+    crew.step_all()
+    now = dispatcher.numbers()
+    assert (now["queued"], now["done"], now["started"]) == (0, 3, 4)
+    assert 0 <= now["start_delay_p50"] <= now["start_delay_p99"] <= now["start_delay_max"] <= time.monotonic() - before
+    assert now["start_delay_max"] <= now["start_delay_sum"] <= 4 * now["start_delay_max"]
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["alone", "with another"])
+def test_a_delay_counts_from_the_last_byte_or_from_a_later_decoration(make, number):
+    crew, dispatcher, response = pair(threads=2)
+    for _ in range(number):
+        dispatcher.queue(response, make("before the last byte"))
+        response.after[-1].queued -= 1000
+    response.out_at = before = time.monotonic()
+    dispatcher.is_out(response)
+    crew.step_all()
+    for _ in range(number):
+        dispatcher.queue(response, make("after it"))
+    response.out_at -= 1000
+    dispatcher.is_out(response)
+    crew.step_all()
+    assert 0 < dispatcher.numbers()["start_delay_sum"] <= 2 * number * (time.monotonic() - before)
+
+
 # Rule 4, and the end.
 
 
@@ -391,7 +524,8 @@ def test_a_same_thread_task_that_waits_for_another_is_abandoned_by_name(make, tr
     assert trail == ["first"]
 
 
-def test_what_comes_after_the_end_is_logged_and_not_run(make, trail):
+@pytest.mark.parametrize("start", [go, lambda dispatcher, response: dispatcher.is_out(response)], ids=["here", "in a job"])
+def test_what_comes_after_the_end_is_logged_and_not_run(make, trail, start):
     from twisted.logger import globalLogPublisher
 
     crew, dispatcher, response = pair()
@@ -400,7 +534,7 @@ def test_what_comes_after_the_end_is_logged_and_not_run(make, trail):
     globalLogPublisher.addObserver(events.append)
     try:
         dispatcher.queue(response, make("late"))
-        go(dispatcher, response)
+        start(dispatcher, response)
         crew.step_all()
     finally:
         globalLogPublisher.removeObserver(events.append)

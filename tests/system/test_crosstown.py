@@ -166,6 +166,30 @@ def test_the_wire_timeout_starts_the_tasks_of_a_client_that_does_not_read():
         assert site.log.count("has not read for ") >= 2
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_slow_readers_of_responses_with_same_thread_tasks_do_not_take_all_threads(threads):
+    with Crossing(f"--threads={threads}", listen=(TCP, TCP)) as site, contextlib.ExitStack() as stack:
+        clients = []
+        for n in range(1, 5):
+            clients.append(client := stack.enter_context(site.client(n, buffer=65536)))
+            client.send(n, size=6_000_000, tasks=[{"options": {"same_thread": True}}, {"options": {"same_thread": True}}])
+            site.told("view", n)
+        with site.client(100) as other:
+            for n in range(100, 105):
+                other.send(n)
+                other.read()
+                site.told("end", n)
+        assert not any(site.news("start", n) for n in range(1, 5))
+        assert site.log.count("too many threads wait for slow clients") == 4 - (threads - 1)
+        served_by = [int(client.read()[1]["x-thread"]) for client in clients]
+        for n in range(1, 5):
+            site.told("end", n, 1)
+            told = [(item["event"], item["task"]) for item in site.news(n=n) if item["event"] in ("start", "end")]
+            assert told == [("start", 0), ("end", 0), ("start", 1), ("end", 1)]
+        waited = [n for n in range(1, 5) if {item["thread"] for item in site.news("start", n)} == {served_by[n - 1]}]
+        assert len(waited) >= max(1, threads - 1)
+
+
 # Clients that leave.
 
 
