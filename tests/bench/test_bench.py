@@ -15,7 +15,7 @@ import bench
 BENCH = Path(bench.__file__)
 
 
-@pytest.mark.parametrize("argv", [["--quick"], ["hendrix"], ["-a", "bare"], ["-r", "1"], ["--idle", "0"], ["-t", "4"]])
+@pytest.mark.parametrize("argv", [["--quick"], ["hendrix"], ["-a", "bare"], ["-r", "1"], ["--idle", "0"], ["-t", "4"], ["--no-crosstown"]])
 def test_a_narrowed_run_does_not_write_the_results(argv: list[str]) -> None:
     assert bench.parse(argv).out is None
 
