@@ -85,6 +85,9 @@ class HeldTraffic:
         self.after: list[Any] = []
         self._here = _Here()
 
+    def admit(self, task: Task) -> None:
+        """It needs no worker process: it will run here."""
+
     def follow_with(self, task: Task) -> None:
         """The task is to run after this response."""
         task.response = self

@@ -60,10 +60,12 @@ class Response(Exchange):
         given = self._request.fields.get("HTTP_X_REQUEST_ID", "")
         return given if ID.fullmatch(given) else ""
 
+    def admit(self, task: Task) -> None:
+        """The task asks for a worker process (any thread). Raises `NoProcesses`."""
+        self._dispatcher.admit(task)
+
     def follow_with(self, task: Task) -> None:
         """The task is to run after this response, and after the task that it is queued in (any thread)."""
-        if task.portable is not None:
-            self._dispatcher.admit(task)
         around = enclosing.get()
         if around is not None and around.contains(task):
             return

@@ -32,6 +32,12 @@ class NoTransactions(LocalError):
 class Following(Response, Protocol):
     """A response that tasks can be queued behind."""
 
+    def admit(self, task: Task) -> None:
+        """See that there is the worker process that the task asks for.
+
+        :raises NoProcesses: there is none.
+        """
+
     def follow_with(self, task: Task) -> None:
         """The task is to run after it."""
 
@@ -133,6 +139,8 @@ class CrosstownTraffic:
         response = current.get()
         if response is None and fail_without_response:
             raise NoResponse(f"{task.name}: there is no response here that it could follow")
+        if portable is not None and response is not None:
+            response.admit(task)
         if response is not None and not after_commit:
             response.follow_with(task)
         elif not after_commit:
@@ -177,6 +185,15 @@ def _check(
         raise ValueError("a task runs on the same thread or in another process: leave out same_thread or process")
     if timeout_warning is not None and not (isinstance(timeout_warning, (int, float)) and timeout_warning > 0):
         raise ValueError(f"timeout_warning is a number of seconds above 0, not {timeout_warning!r}")
+
+
+def request_id() -> str | None:
+    """What tells the request that is being answered here from all others, in its tasks as well; None outside of any.
+
+    It is the ``X-Request-ID`` that a proxy on the ``--trusted-proxy`` list has set, else one of our own, made when it is first asked for.
+    """
+    response = current.get()
+    return None if response is None else response.request_id
 
 
 class _NoCrew:

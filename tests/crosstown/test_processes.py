@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness import Site
-from hendrix.crosstown import processes
+from hendrix.crosstown import processes, traffic
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.process_worker import NotPickled
 from hendrix.crosstown.processes import NoProcesses, NotPortable, Portable, ProcessDied, Processes
@@ -262,8 +262,10 @@ class Response:
         self.after: list[Any] = []
         self._dispatcher = dispatcher
 
-    def follow_with(self, task: Task) -> None:
+    def admit(self, task: Task) -> None:
         self._dispatcher.admit(task)
+
+    def follow_with(self, task: Task) -> None:
         self._dispatcher.queue(self, task)
 
 
@@ -283,6 +285,16 @@ def test_without_processes_it_is_an_error_that_names_the_option(jobs: Any) -> No
     with pytest.raises(NoProcesses, match="add: process=True needs worker processes: start hendrix with --crosstown-processes=1 or more"):
         queue(dispatcher, jobs.add)
     assert dispatcher.idle
+
+
+def test_it_is_an_error_at_decoration_also_for_a_task_that_waits_for_a_commit(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Task] = []
+    monkeypatch.setattr(traffic, "start_on_commit", lambda task, start, alias: waiting.append(task))
+    with pytest.raises(NoProcesses):
+        queue(Dispatcher(Jobs(), 1), jobs.add, after_commit=True)
+    assert not waiting
+    queue(Dispatcher(Jobs(), 1, pool=Pool()), jobs.where, after_commit=True)
+    assert [task.name for task in waiting] == ["where"]
 
 
 def test_tasks_for_processes_do_not_take_the_crews_places(jobs: Any) -> None:
