@@ -233,8 +233,8 @@ class FastConnection:
         worker: Worker = self._worker  # type: ignore[assignment]
         parser: RequestParser = self._parser  # type: ignore[assignment]
         response = self.response
-        tasks = response is not None and response.after  # they may wait for the client on this thread: it must let go of the connection
-        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not tasks:
+        stays = response is not None and response.stays  # this thread may wait for the client: it must let go of the connection
+        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not stays:
             worker.hold(Answer(self, data, response))
             self._held += len(data)
             if self._held > HIGH_WATER:
@@ -333,8 +333,9 @@ class FastConnection:
 
     def complete(self, response: Response) -> None:
         """All of a response is sent or kept."""
-        if response.closed and not response.after and not self._late and not self._unsent and self.open:
-            response.went_out()
+        done = response.closed and not response.after
+        if self.open and not self._unsent and not self._late and (done or not unsent(self._socket)):
+            response.went_out()  # as `_taken` would find
             return
         self._late.append(response)
         self._finished = self._lane.now

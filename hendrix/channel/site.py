@@ -84,13 +84,16 @@ class Site:
                 return outlet.finish(self.refuse(error, peer, request.method), False)
         outlet.response = response = Response(request, outlet, self.dispatcher)
         environ["hendrix.after_response"] = response.after
+        if self.trusted is not None:
+            response.proxy = self.trusted, peer[0]
         current.set(response)
         over = response.run(self.application, environ)
         if self.access is not None:
             self.access(request, environ.get("REMOTE_ADDR", ""), response.code, response.sent, self.clock() - began)
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
-            worker.dispatch()
+            if response.stays:
+                worker.dispatch()
             response.ended()
         current.set(None)  # or the thread holds on to all that the request has, until the next one
         return over
