@@ -38,6 +38,7 @@ test-pythons: ## the unit tests on each interpreter at hand
 
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
+	.ci/tools redis-server || true  # without it crosstown traffic is not compared with Celery
 	$(BIN)/python bench/bench.py $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)
