@@ -58,12 +58,6 @@ class CrosstownService(Service):
         """What the tasks of this process do and have done; see `Dispatcher.numbers`."""
         return self.dispatcher.numbers() if self.dispatcher is not None else {}
 
-    def numbers(self) -> dict[str, int]:
-        d = self.dispatcher
-        if d is None:
-            return {}
-        return {"running": len(d.running), "waiting": d.waiting, "done": d.done, "failed": d.failed, "no_go": d.stopped}
-
     def startService(self) -> None:
         super().startService()
         crew = self._crew()
