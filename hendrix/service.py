@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hendrix.channel.crew_service import CrewService
 from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
+from hendrix.control.address import address
+from hendrix.control.commands import Commands
+from hendrix.control.service import ControlService
+from hendrix.control.standard import add_standard
+from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
-from hendrix.launch import Launch
+from hendrix.errors import ConfigurationError
+from hendrix.launch import Launch, unusable
+from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
-from hendrix.supervision import Supervisor
+from hendrix.supervision import Supervisor, hurry
+from hendrix.tree import data
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
@@ -30,10 +40,18 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     :param wrap: called with the application when it is loaded; gives the one to serve.
     :raises ConfigurationError: a setting cannot work.
     """
-    settings = _settings(options)
+    try:
+        settings = _settings(options)
+    except ConfigurationError as error:
+        raise unusable(error) from None
     reactor = reactor or _installed_reactor()
 
-    root = Supervisor("hendrix", outcome=Launch(reactor))
+    launch = Launch(reactor)
+    root = Supervisor("hendrix", outcome=launch)
+    launch.hurry = partial(hurry, root)
+    commands = Commands()
+    where = address(settings.control, getattr(options, "parent", None) or {})
+    control = ControlService(reactor, commands, where) if where else None
     sockets = Sockets(reactor, settings.listen)
     crew = CrewService(reactor, settings.threads)
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
@@ -52,12 +70,24 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         grace=settings.grace,
         port_file=settings.port_file,
         access=access_log.append if access_log else None,
+        health=settings.health,
+        ready=lambda: all(getattr(node, "running", True) for node in list(root)),
     )
 
-    for node in (sockets, crew, crosstown, access_log, web):
+    add_standard(commands, root, reactor)
+    add_threads(commands, lambda: crew.crew)
+    for node in (control, sockets, crew, crosstown, access_log, web):
         if node is not None:
             root.addService(node)
+    notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
+    if notify is not None:
+        root.addService(notify)
     return root
+
+
+def _status(root: Supervisor) -> str:
+    """A line about the whole."""
+    return "; ".join(branch["line"] for branch in data(root)["children"] if branch["name"] in ("web", "crew", "workers"))
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
@@ -65,7 +95,7 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
         return options
     if isinstance(options, Options):
         return options.to_settings()
-    return Settings.from_mapping(options)
+    return Settings.from_environment(options)
 
 
 def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:

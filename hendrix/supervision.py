@@ -128,6 +128,15 @@ class Supervisor(MultiService):
         return self.outcome.failed(error) if self.outcome else error
 
 
+def hurry(root: object) -> None:
+    """Have every service of a tree that can do so cut short what its stop waits for: the method ``hurry`` of those that have one."""
+    for child in list(root) if isinstance(root, MultiService) else ():
+        hurry(child)
+    method = getattr(root, "hurry", None)
+    if callable(method):
+        method()
+
+
 def name_of(service: object) -> str:
     """The name of a service in the tree: its own, or that of its class."""
     name = getattr(service, "name", None)

@@ -13,11 +13,11 @@ PACKAGE = ROOT / "hendrix"
 
 RANKS = [
     {"errors", "uvloopreactor"},
-    {"values"},
+    {"values", "environment"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},
-    {"wsgi", "crosstown", "tree"},
-    {"channel", "hey_joe", "siblings", "status", "testing"},
+    {"wsgi", "crosstown", "tree", "client", "notify"},
+    {"channel", "control", "hey_joe", "siblings", "status", "testing"},
     {"workers", "pytest_plugin"},
     {"service"},
     {"deploy", "cli", "django", "experience"},

@@ -208,6 +208,12 @@ class FastConnection:
         """How many requests have come and not been begun (the owner)."""
         return len(self._parser.requests) if self._parser is not None else 0
 
+    @property
+    def title(self) -> str:
+        """What is being answered, for people (any thread)."""
+        response = self.response
+        return "" if response is None else response.title
+
     def run(self, worker: Worker) -> None:
         parser = self._parser
         assert parser is not None

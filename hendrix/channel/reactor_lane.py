@@ -311,6 +311,11 @@ class Turn:
         self.draining = Last(connection)
         self._response: Response | None = None
 
+    @property
+    def title(self) -> str:
+        """What is being answered, for people (any thread)."""
+        return f"{self._request.method} {self._request.target}"
+
     def run(self, worker: Worker) -> None:
         self._connection.site.respond(self._request, self._connection.peer, self, worker)
 

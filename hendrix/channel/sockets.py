@@ -10,9 +10,11 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet import unix
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     AdoptedStreamServerEndpoint,
@@ -28,7 +30,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.tls import ssl_endpoint
+from hendrix.channel.handed_over import handed_over
+from hendrix.channel.tls import check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
 
 PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
@@ -64,9 +67,9 @@ class Listener:
     reception: Reception
     plain: bool
 
-    @property
+    @cached_property
     def address(self) -> str:
-        """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+        """Where it listens, or has listened, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
@@ -114,10 +117,20 @@ class Sockets(Service):
     def describe(self) -> str:
         return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
 
+    def check(self) -> None:
+        """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
+        for one in self._listen:
+            if not isinstance(one, str) or handed_over(self._reactor, one) is None:
+                self._endpoint(one, _name(one))
+
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
         for one in self._listen:
-            self._bind(one)
+            if isinstance(one, str) and (endpoints := handed_over(self._reactor, one)) is not None:
+                for endpoint in endpoints:
+                    self._bind(endpoint, one)
+            else:
+                self._bind(one)
 
     def startService(self) -> Deferred[None]:
         """Fires when the endpoints that take time (onion:) listen too."""
@@ -130,14 +143,17 @@ class Sockets(Service):
             _raise_failure(results)
         self._waiting = []
 
-    def _bind(self, one: str | IStreamServerEndpoint) -> None:
-        name = _name(one)
+    def _bind(self, one: str | IStreamServerEndpoint, name: str = "") -> None:
+        name = name or _name(one)
         endpoint = self._endpoint(one, name)
         reception = Reception()
 
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
+            if type(endpoint) is AdoptedStreamServerEndpoint and isinstance(port, unix.Port):
+                # A unix socket that is somebody else's: when it stops, Twisted would unlink this path, and shut the socket down.
+                port._bindPath, port._shouldShutdown = b"\0", False
             self.listeners.append(Listener(name, port, reception, AVAILABLE and type(endpoint) in PLAIN))
 
         def failed(reason: Failure) -> None:
@@ -154,6 +170,8 @@ class Sockets(Service):
         if not isinstance(one, str):
             return one
         try:
+            if one.startswith("tls:"):
+                check_directory(one)
             return (one.startswith("ssl:") and ssl_endpoint(self._reactor, one)) or serverFromString(self._reactor, one)
         except ConfigurationError:
             raise

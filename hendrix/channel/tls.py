@@ -35,6 +35,16 @@ def ssl_endpoint(reactor: Any, description: str) -> SSL4ServerEndpoint | None:
     return SSL4ServerEndpoint(reactor, int(given["port"]), options, int(given.get("backlog", 1024)), given.get("interface", ""))
 
 
+def check_directory(description: str) -> None:
+    """Of ``tls:DIR:...``: Twisted's parser takes a directory that is not there for one without certificates.
+
+    :raises ConfigurationError: there is no such directory.
+    """
+    path = next((part.removeprefix("path=") for part in _parts(description) if part.startswith("path=") or "=" not in part), "")
+    if not Path(path).is_dir():
+        raise ConfigurationError(f"--listen={description}: there is no directory {path}; give one with keys and certificates in .pem files")
+
+
 def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_name: str) -> Any:
     """A Twisted context factory from PEM text."""
     try:
@@ -64,10 +74,14 @@ def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_n
 def _arguments(description: str) -> dict[str, str]:
     """The arguments of an endpoint description; the first without a name is the port."""
     found: dict[str, str] = {}
-    for part in re.split(r"(?<!\\):", description)[1:]:
+    for part in _parts(description):
         name, equals, value = part.partition("=")
-        found[name if equals else "port"] = re.sub(r"\\(.)", r"\1", value if equals else name)
+        found[name if equals else "port"] = value if equals else name
     return found
+
+
+def _parts(description: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", description)[1:]]
 
 
 def _read(flag: str, name: str) -> bytes:

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
+from hendrix.channel.health import Attentive, AttentiveReactor, Health
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
@@ -47,6 +48,8 @@ class Web(Service):
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
     :param grace: seconds for requests in flight when it is stopped.
+    :param health: the path where it is asked whether more requests should come.
+    :param ready: whether the rest of the tree is up, for that; called on any thread.
     """
 
     name = "web"
@@ -66,10 +69,13 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        health: str | None = None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
         self._app_name = app_name
         self._limits, self._server_header, self._grace, self._port_file, self._access = limits, server_header, grace, port_file, access
+        self._health, self._ready = Health(health, self._trouble) if health else None, ready
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
         self._slow: set[ReactorConnection] = set()
@@ -82,6 +88,9 @@ class Web(Service):
     def describe(self) -> str:
         return f"{self._app_name} on {self._sockets.describe()}"
 
+    def numbers(self) -> dict[str, int]:
+        return {"connections": len(self._fast) + len(self._slow)}
+
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
         """Those that are open."""
@@ -93,6 +102,8 @@ class Web(Service):
         super().startService()
         self._draining = False
         application, self._app_name = self._load()
+        if self._health is not None:
+            application = self._health.beside(application)
         stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
@@ -125,6 +136,8 @@ class Web(Service):
             return
 
         def build(address: object) -> ReactorConnection:
+            if self._health is not None:
+                return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
             return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
 
         listener.reception.build = build
@@ -134,7 +147,8 @@ class Web(Service):
     def _connected(self, lane: FastLane, site: Site, sock: Any, address: Any) -> None:
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
-        connection = FastConnection(lane, site, sock, peer, self._fast)
+        health, owners = self._health, self._fast
+        connection = Attentive(lane, site, sock, peer, owners, health) if health else FastConnection(lane, site, sock, peer, owners)
         if self._draining:
             connection.drain()
         try:
@@ -142,6 +156,15 @@ class Web(Service):
         except Exception:
             log.failure("a new connection cannot be served")
             connection.fail()
+
+    def _trouble(self) -> str:
+        """Why no more requests should come, "" if they may (any thread)."""
+        if self._draining:
+            return "the process is about to end"
+        if not self._ready():
+            return "the process is starting"
+        crew = self._crew.crew
+        return "" if crew is not None and crew.backlog < self._limits.backlog else "enough requests wait for a thread"
 
     def _write_port_file(self, name: str) -> None:
         text = "".join(f"{listener.address}\n" for listener in self._sockets.listeners)
@@ -197,15 +220,19 @@ class Web(Service):
                 await maybeDeferred(listener.port.stopListening)
         if self.connections:
             log.info("draining; open connections: {count}", count=len(self.connections))
-        deadline = self._reactor.seconds() + self._grace
-        while self._open and self._reactor.seconds() < deadline:
+        began = self._reactor.seconds()
+        while self._open and self._reactor.seconds() < began + self._grace:
             self._drain_step()
             if self._open:
                 await deferLater(self._reactor, DRAIN_STEP)
-        self._cut()
+        self._cut(self._reactor.seconds() - began)
         if self._sweep.running:
             self._sweep.stop()
         self._acceptors = []
+
+    def hurry(self) -> None:
+        """Cut what is in flight, without waiting for the end of ``grace``."""
+        self._grace = 0.0
 
     @property
     def _open(self) -> bool:
@@ -220,11 +247,11 @@ class Web(Service):
         if self._crew.crew is not None:
             self._crew.crew.nudge()
 
-    def _cut(self) -> None:
+    def _cut(self, seconds: float) -> None:
         for connection in self.connections:
             response = connection.response
             if response is not None:
-                log.warn("cut after {grace:g} s: {request}", grace=self._grace, request=response.title)
+                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=response.title)
             _try(connection.cut)
 
 

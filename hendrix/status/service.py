@@ -36,6 +36,9 @@ class AccessLogService(Service):
     def describe(self) -> str:
         return f"{self._form} to {'standard output' if self._path == '-' else self._path}"
 
+    def numbers(self) -> dict[str, int]:
+        return {"lost": self._lost}
+
     def startService(self) -> None:
         super().startService()
         self._log = AccessLog(self._path, cast(Format, self._form))
