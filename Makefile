@@ -41,6 +41,7 @@ chaos: $(VENV)/.test ## 200 reloads and 50 killed workers under load: what is lo
 
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
+	.ci/tools redis-server || true  # without it crosstown traffic is not compared with Celery
 	$(BIN)/python bench/bench.py $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)

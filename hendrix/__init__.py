@@ -10,7 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "6.0.0.dev0"
-__all__ = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService", "testing"]
+__all__ = [
+    "HendrixDeploy",
+    "HendrixDeployTLS",
+    "Options",
+    "Settings",
+    "crosstown_traffic",
+    "errors",
+    "gather",
+    "makeService",
+    "request_id",
+    "testing",
+]
 
 _MODULE_OF = {
     "HendrixDeploy": "deploy",
@@ -20,12 +31,13 @@ _MODULE_OF = {
     "crosstown_traffic": "crosstown.traffic",
     "gather": "crosstown.gather",
     "makeService": "service",
+    "request_id": "crosstown.traffic",
 }
 
 if TYPE_CHECKING:
     from hendrix import errors as errors, testing as testing
     from hendrix.crosstown.gather import gather as gather
-    from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic
+    from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic, request_id as request_id
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS
     from hendrix.options import Options as Options, Settings as Settings
     from hendrix.service import makeService as makeService

@@ -9,7 +9,18 @@ import pytest
 
 import hendrix
 
-PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService", "testing"]
+PUBLIC = [
+    "HendrixDeploy",
+    "HendrixDeployTLS",
+    "Options",
+    "Settings",
+    "crosstown_traffic",
+    "errors",
+    "gather",
+    "makeService",
+    "request_id",
+    "testing",
+]
 
 IMPORT_ALL = """
 import pkgutil, sys, hendrix

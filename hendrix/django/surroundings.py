@@ -26,7 +26,7 @@ def fresh_connections(task: Task) -> Iterator[None]:
     try:
         yield
     finally:
-        if task.origin:
+        if task.response is not None:
             close_old_connections()
         else:
             connections.close_all()
