@@ -76,6 +76,14 @@ def test_new_code_serves_and_what_the_old_has_is_answered(trouble: Path, tmp_pat
         assert "Traceback" not in site.log
 
 
+def test_on_uvloop_too(trouble: Path) -> None:
+    with Site("working:app", "--workers=1", before=["--reactor=uvloop"], env={"WORKING_TROUBLE": str(trouble)}) as site:
+        old = about(site)["pid"]
+        reload(site)
+        eventually(lambda: old not in site.children, "the old one does not leave")
+        assert about(site)["pid"] in site.children
+
+
 def test_an_idle_connection_is_kept_until_the_end_of_the_grace(trouble: Path) -> None:
     with Site("working:app", "--workers=1", "--grace=2", env={"WORKING_TROUBLE": str(trouble)}) as site:
         with connect(site, "tcp") as wire:
