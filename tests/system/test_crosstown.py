@@ -1,18 +1,20 @@
 """Crosstown traffic in real processes: no task starts before its client could read the last byte, and none is lost.
 
-``CROSSTOWN_RESPONSES=10000`` makes the first test, and ``CROSSTOWN_TASKS=10000`` the last, as long as they can be.
+``CROSSTOWN_RESPONSES`` says how long the first tests are, ``CROSSTOWN_TASKS`` the last one: `make crosstown-soak`.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import os
 import random
 import re
 import signal
 import threading
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -339,6 +341,24 @@ def test_a_task_that_raises_is_logged_with_its_request_and_a_slow_one_with_its_s
         assert "is slow; it is here" in site.log and "in crossing" in site.log
         site.open(f"go {n}")
         site.told("end", n, 1)
+
+
+@pytest.mark.parametrize("trusts", [False, True], ids=["no proxy", "trusted proxy"])
+def test_a_request_has_one_id_in_its_view_its_tasks_and_the_log(trusts):
+    given = ["from-the-proxy.1", "x" * 128, "two words", "x" * 129, "", None]
+    with Crossing("--threads=2", *(["--trusted-proxy=127.0.0.1"] * trusts)) as site:
+        ids = []
+        for n, value in enumerate(given, 1):
+            query = quote(json.dumps({"n": n, "tasks": [{"raises": f"broken {n}"}, {}, {"options": {"same_thread": True}}]}))
+            site.get(f"/?{query}", {"X-Request-ID": value} if value is not None else {})
+            for task in (1, 2):
+                site.told("end", n, task)
+            ids.append(site.told("view", n)["id"])
+            assert {item["id"] for item in site.news("start", n)} == {ids[-1]}
+            site.wait_for_log(f"(id {ids[-1]}) failed")
+        believed = 2 if trusts else 0
+        assert ids[:believed] == given[:believed]
+        assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids[believed:]) and len(set(ids)) == len(ids)
 
 
 # The end.
