@@ -1,8 +1,11 @@
-"""The fast lane: plain sockets, read and written by the crew itself. One epoll, one-shot, is its `Source`.
+"""The fast lane: plain sockets, read and written by the crew itself. One epoll is its `Source`.
 
 *An event is a hint, the pop is the baton.* What waits for input stands in ``armed`` under its file descriptor, and whoever pops it from
 there, a worker that was told of input or the reactor at a deadline, owns it until it arms it again. So a late event for a descriptor
 that has been closed and used again does no harm: it makes somebody look at a connection that has nothing to read.
+
+*The kernel tells of what comes, not of what is there* (edge-triggered, which saves a system call for each request). Who waits for input
+has read all there was; or else it asks the kernel, by `arm`, to look again.
 
 *The owner alone touches the descriptor.* It tells the kernel first and puts itself in ``armed`` second: from then on another may close
 the descriptor, and a stranger may have its number. An event that comes in between finds nobody; it is noted in ``missed``, and who arms
@@ -26,14 +29,20 @@ log = Logger(namespace="hendrix.channel")
 
 # Without these (macOS) all connections take the reactor lane.
 AVAILABLE = hasattr(select, "epoll") and hasattr(select, "EPOLLONESHOT") and hasattr(os, "eventfd")
-READ = select.EPOLLIN | select.EPOLLONESHOT if AVAILABLE else 0
+# What a holder waits for: input, for as long as it likes; input, and room for output, until it comes.
+READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET if AVAILABLE else 0
+READ_ONCE = select.EPOLLIN | select.EPOLLONESHOT if AVAILABLE else 0
 WRITE = select.EPOLLOUT | select.EPOLLONESHOT if AVAILABLE else 0
+
+# The event that tells of bytes and no more: no end, no error. With any other, and where none is known, there may be more than is read.
+INPUT = select.EPOLLIN if AVAILABLE else 0
+UNKNOWN = 0
 
 
 class Holder(Protocol):
     """What waits for input: a connection or a listening socket."""
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
         """There may be input, or room for output. The caller has popped it from ``armed``: it owns itself now."""
 
     def arm(self) -> None:
@@ -68,20 +77,20 @@ class FastLane:
         armed = self._armed
         events = self._poller.poll(seconds, most)
         self.now = self._clock()
-        for fd, _ in events:
+        for fd, event in events:
             holder = armed.pop(fd, None)
             if holder is None and fd != self._bell:
                 self._missed.add(fd)
                 holder = armed.pop(fd, None)  # note first, look second: who arms puts itself there first, and looks at the notes second
             if holder is not None:
-                self.serve(holder)
+                self.serve(holder, event)
             elif fd == self._bell:
                 self._hear()
 
-    def serve(self, holder: Holder) -> None:
+    def serve(self, holder: Holder, event: int = UNKNOWN) -> None:
         """There is something for a holder that the caller owns."""
         try:
-            holder.ready()
+            holder.ready(event)
         except Exception:
             self._fail(holder)
 
@@ -108,8 +117,14 @@ class FastLane:
     # The owner of a holder.
 
     def arm(self, holder: Holder, fd: int, events: int) -> None:
-        """Wait for ``events``. From here on the holder belongs to whoever pops it."""
+        """Wait for ``events``, of which some may be there already. From here on the holder belongs to whoever pops it."""
         self._poller.modify(fd, events)
+        self._armed[fd] = holder
+        if self._missed:
+            self._arm_again(holder, fd)
+
+    def wait(self, holder: Holder, fd: int) -> None:
+        """Wait for what the kernel has been asked for already, and is not there yet."""
         self._armed[fd] = holder
         if self._missed:
             self._arm_again(holder, fd)
@@ -198,9 +213,9 @@ class Acceptor:
         self.closed = False
 
     def start(self) -> None:
-        self._lane.arm_first(self, self._fd, READ)
+        self._lane.arm_first(self, self._fd, READ_ONCE)
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
         stopped = self._stopped
         try:
             for _ in range(self.AT_LAST if stopped else self.AT_ONCE):
@@ -221,7 +236,7 @@ class Acceptor:
             self.arm()
 
     def arm(self) -> None:
-        self._lane.arm(self, self._fd, READ)
+        self._lane.arm(self, self._fd, READ_ONCE)
         # Look second: `stop` raises the flag first and looks for it in `armed` second.
         if self._stopped and self._lane.claim(self, self._fd):
             self.ready()

@@ -16,7 +16,7 @@ from collections import deque
 
 from twisted.logger import Logger
 
-from hendrix.channel.fast import READ, WRITE, FastLane
+from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
 from hendrix.channel.site import LINGERING, SENDING, Last, Peer, Site
@@ -69,6 +69,7 @@ class FastConnection:
 
     __slots__ = (
         "_answer",
+        "_asked",
         "_finished",
         "_held",
         "_keep_alive",
@@ -77,7 +78,6 @@ class FastConnection:
         "_parser",
         "_peer",
         "_refusal",
-        "_registered",
         "_site",
         "_size",
         "_socket",
@@ -106,7 +106,7 @@ class FastConnection:
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
         self.since = lane.now
-        self._registered = False
+        self._asked: int | None = None  # for what the kernel watches it; 0: it must look again
         self._parser: RequestParser | None = None
         self._refusal: PeerError | None = None
         self._unsent: deque[memoryview | FilePart] | None = None
@@ -121,15 +121,16 @@ class FastConnection:
 
     # Armed, then read. The owner is the thread that polls.
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
         if self.stage == SENDING:
             self._send_more()
             return
         if self.stage == LINGERING:
             self._discard()
             return
+        size = LARGE_READ if self.stage == CONTENT else SMALL_READ
         try:
-            data = self._socket.recv(LARGE_READ if self.stage == CONTENT else SMALL_READ, DONTWAIT)
+            data = self._socket.recv(size, DONTWAIT)
         except BlockingIOError:
             self._wait_for_input()
             return
@@ -138,6 +139,8 @@ class FastConnection:
         if not data:
             self.close()
             return
+        if (event != INPUT or len(data) == size) and self._asked:
+            self._asked = 0  # there may be more, or the end
         parser = self._parser
         if parser is None:
             parser = self._parser = self._site.parser()
@@ -190,11 +193,13 @@ class FastConnection:
         self._arm(WRITE if self._unsent else READ)
 
     def _arm(self, events: int) -> None:
-        if self._registered:
-            self._lane.arm(self, self.fd, events)
-        else:
-            self._registered = True
+        asked, self._asked = self._asked, events
+        if asked is None:
             self._lane.arm_first(self, self.fd, events)
+        elif asked == events == READ:
+            self._lane.wait(self, self.fd)
+        else:
+            self._lane.arm(self, self.fd, events)
 
     # A turn. The owner is a worker.
 
@@ -318,8 +323,8 @@ class FastConnection:
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
             self.stage, self.since = IDLE, self._lane.now
-            if self._registered:
-                self._lane.arm(self, self.fd, READ)
+            if self._asked == READ:
+                self._lane.wait(self, self.fd)
             else:
                 self._arm(READ)
         else:
@@ -435,6 +440,7 @@ class FastConnection:
         try:
             # The sweep seldom finds a client armed that never stops sending.
             if self._socket.recv(LARGE_READ, DONTWAIT) and not self.overdue(self._lane.now):
+                self._asked = 0
                 self._arm(READ)
             else:
                 self.close()

@@ -14,6 +14,7 @@ from hendrix.errors import PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.forwarded import TrustedProxies, origin
 from hendrix.wire.http1 import Request, RequestParser
+from hendrix.wire.known import KnownHeads
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
 from hendrix.wsgi.call import Application, Outlet
@@ -63,10 +64,11 @@ class Site:
     trusted: TrustedProxies | None = None
     access: Access | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
+    _known: KnownHeads = field(default_factory=KnownHeads)
 
     def parser(self) -> RequestParser:
         limits = self.limits
-        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0)
+        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0, known=self._known)
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet, worker: Worker) -> bool:
         """Call the application and send its answer, and run what is to follow on this thread (worker thread).

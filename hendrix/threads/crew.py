@@ -150,6 +150,8 @@ class Crew:
                 job = None
             if job is None:  # not in the handler: what the application raises must not seem to come of it
                 worker.dispatch()
+                if self._surplus:
+                    self._source.poll(0, self._share)  # what waits in the kernel is work, too
                 if self._surplus and self._leave():
                     self._gate.acquire()
                 else:
