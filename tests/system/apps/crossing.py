@@ -62,6 +62,10 @@ def readable(conn: int) -> int:
     return struct.unpack_from("Q", client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 128)[0]
 
 
+def on_error(task, error) -> None:
+    tell(event="on_error", n=int(task.name.split()[1].split(".")[0]), error=str(error))
+
+
 def crossing(query: dict, index: int, spec: dict) -> None:
     got = readable(query["conn"]) if "conn" in query else None
     tell(event="start", n=query.get("n"), task=index, readable=got, mark=mark.get(), id=request_id())
@@ -141,6 +145,7 @@ def stream(query: dict, size: int):
             decorate(query, 50, {})
 
 
+crosstown_traffic.on_error = on_error
 if "CONTROL" in os.environ:
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control.connect(os.environ["CONTROL"])
