@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
 import sys
 import traceback
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from twisted.application.service import Service
@@ -68,6 +70,9 @@ class CrosstownService(Service):
         assert crew is not None
         self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool, patience=min(self._threads, crew.size - 1))
         self.dispatcher.on_error = report
+        # twistd has Twisted's own way of pickling methods, from before Python had one, and that breaks class methods: those of a task for
+        # a worker process, and the one in each result of Django's tasks.
+        copyreg.dispatch_table.pop(MethodType, None)
         traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
 

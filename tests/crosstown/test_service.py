@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copyreg
+import pickle
 import re
+from types import MethodType
 
 import pytest
 from crew import Crew, Response
 from twisted.internet.task import Clock
+from twisted.persisted.styles import pickleMethod
 
 from hendrix.crosstown import traffic
 from hendrix.crosstown.gate import parse
@@ -64,6 +68,22 @@ def test_its_counts_show(service, crew):
     assert {name: numbers.pop(name) for name in expected} == expected
     assert sorted(numbers) == ["start_delay_max", "start_delay_p50", "start_delay_p99", "start_delay_sum"]
     assert all(isinstance(value, float) for value in numbers.values())
+
+
+class Portable:
+    @classmethod
+    def method(cls):
+        return cls
+
+
+@pytest.fixture
+def twisted_pickles():
+    copyreg.pickle(MethodType, pickleMethod)  # as the import does
+
+
+@pytest.mark.usefixtures("twisted_pickles", "service")
+def test_class_methods_can_be_pickled_though_twisted_says_how():
+    assert pickle.loads(pickle.dumps(Portable.method))() is Portable
 
 
 def test_what_runs_shows(service, crew):
