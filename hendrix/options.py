@@ -40,6 +40,7 @@ from hendrix.values import (
     text,
     url_path,
     whole,
+    workers,
 )
 
 if TYPE_CHECKING:
@@ -106,6 +107,17 @@ class Settings:
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
     )  # fmt: skip
+    workers: int = setting(
+        0, LIMITS, "N", workers,
+        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.", shown="0",
+    )  # fmt: skip
+    max_requests: int = setting(
+        0, LIMITS, "N", whole(0, 1_000_000_000),
+        "Replace a worker after so many requests, and up to a tenth more at random; 0 is never.", shown="0",
+    )  # fmt: skip
+    max_rss: int = setting(
+        0, LIMITS, "SIZE", size(0, 1 << 50), "Replace a worker that has come to use so much memory; 0 is never.", shown="0"
+    )
     health: str | None = setting(
         None, LISTEN, "PATH", url_path,
         "Answer this path without the application, also when all threads are busy: 200 when ready, "
@@ -132,6 +144,14 @@ class Settings:
     write_timeout: float = setting(
         60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a client to take the next byte of its answer.", shown="60"
     )
+    request_timeout: float = setting(
+        0.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For the application to answer; then it is logged where its thread is, and the client hears 503; 0 is no limit.", shown="0",
+    )  # fmt: skip
+    worker_timeout: float = setting(
+        30.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For a worker whose reactor stands still; then the stacks of its threads are logged and it is replaced; 0 is never.", shown="30",
+    )  # fmt: skip
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
@@ -174,6 +194,9 @@ class Settings:
         values = {name: _checked(name, ports[name] if name in ports else getattr(self, name)) for name in TABLE}
         values["listen"] += tuple(_sugar(values.pop("http_port"), values.pop("https_port"), values["key"], values["cert"]))
         values["listen"] = values["listen"] or (DEFAULT_LISTEN,)
+        for name in ("max_requests", "max_rss"):
+            if values[name] and not values["workers"]:
+                raise ConfigurationError(f"{flag(name)}={values[name]}: only a worker can be replaced; give --workers=1 or more")
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

@@ -81,6 +81,10 @@ class HendrixDeploy:
     def addHendrix(self) -> None:
         """Make ``self.hendrix``."""
         settings = self.make_settings()
+        if self.resources and settings.workers:
+            raise ConfigurationError(
+                f"workers={settings.workers}: one process serves the resources, beside the application; give workers=0"
+            )
         hendrix = makeService(settings, reactor=self.reactor, wrap=self._loaded)
         if hendrix.outcome is not None:
             hendrix.outcome.started()  # here an error is raised, not the end of the process, unless `run` says so

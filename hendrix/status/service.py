@@ -51,6 +51,14 @@ class AccessLogService(Service):
         if self._log is not None:
             self._log.close()
 
+    def reopen(self) -> None:
+        """The file was rotated away: open it anew.
+
+        :raises ConfigurationError: that fails; the old one stays in use.
+        """
+        if self._log is not None:
+            self._log.reopen()
+
     def append(self, request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
         """A response is complete (any thread)."""
         if self._log is not None:
