@@ -10,6 +10,7 @@ from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.crosstown.service import CrosstownService
+from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
@@ -35,6 +36,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
 
     root = Supervisor("hendrix", outcome=Launch(reactor))
     sockets = Sockets(reactor, settings.listen)
+    hub = HubService(reactor)
     crew = CrewService(reactor, settings.threads)
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
     at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
@@ -54,7 +56,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         access=access_log.append if access_log else None,
     )
 
-    for node in (sockets, crew, crosstown, access_log, web):
+    for node in (sockets, hub, crew, crosstown, access_log, web):
         if node is not None:
             root.addService(node)
     return root
