@@ -26,6 +26,7 @@ from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
     application,
+    control,
     directory,
     endpoint,
     header_value,
@@ -37,6 +38,7 @@ from hendrix.values import (
     size,
     text,
     whole,
+    workers,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +105,18 @@ class Settings:
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
     )  # fmt: skip
+    workers: int | None = setting(
+        None, LIMITS, "N", workers,
+        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.",
+        shown="WEB_CONCURRENCY, or 0",
+    )  # fmt: skip
+    max_requests: int = setting(
+        0, LIMITS, "N", whole(0, 1_000_000_000),
+        "Replace a worker after so many requests, and up to a tenth more at random; 0 is never.", shown="0",
+    )  # fmt: skip
+    max_rss: int = setting(
+        0, LIMITS, "SIZE", size(0, 1 << 50), "Replace a worker that has come to use so much memory; 0 is never.", shown="0"
+    )
     threads: int = setting(8, LIMITS, "N", whole(1, 1024), "Requests the application may work on at the same time.", shown="8")
     backlog: int = setting(
         1024, LIMITS, "N", whole(1, 1_000_000),
@@ -124,6 +138,14 @@ class Settings:
     write_timeout: float = setting(
         60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a client to take the next byte of its answer.", shown="60"
     )
+    request_timeout: float = setting(
+        0.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For the application to answer; then it is logged where its thread is, and the client hears 503; 0 is no limit.", shown="0",
+    )  # fmt: skip
+    worker_timeout: float = setting(
+        30.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For a worker whose reactor stands still; then the stacks of its threads are logged and it is replaced; 0 is never.", shown="30",
+    )  # fmt: skip
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
@@ -147,6 +169,12 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    control: str | None = setting(
+        None, FILES, "PATH", control,
+        "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "
+        "(site.pid has site.control), or in a directory of the user.",
+        complete=usage.CompleteFiles("*.control"),
+    )  # fmt: skip
     access_log: str | None = setting(
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )

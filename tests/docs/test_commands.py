@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from twisted.application import app
 from twisted.scripts import _twistd_unix
 from twisted.scripts.twistd import ServerOptions
 
-from hendrix.cli import divide
+from hendrix import cli
+from hendrix.cli.serve import divide
 from hendrix.options import Options
 
 SHELL = {".", "cat", "cd", "curl", "django-admin", "do", "done", "kill", "make", "openssl", "pip", "python", "python3", "sleep", "while"}
@@ -62,9 +64,14 @@ def understand(words: list[str]) -> None:
             return
         config.parseOptions(arguments)
         assert config.subCommand in (None, "hendrix")
-    elif arguments[:1] not in (["stop"], ["restart"]):
-        _, ours = divide([word for word in arguments if word not in ("tree", "start")], ServerOptions())
-        Options().parseOptions(ours)
+    elif arguments != ["restart"]:
+        name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "serve"
+        module = import_module(f"hendrix.cli.{cli.COMMANDS[name].module}")
+        if hasattr(module, "Asking") and not any(word.startswith("--wsgi") for word in arguments):
+            getattr(module, "Options", module.Asking)().parseOptions([word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)])
+        else:
+            _, ours = divide(arguments, ServerOptions())
+            Options().parseOptions(ours)
 
 
 @pytest.mark.parametrize("block", each("python"))
