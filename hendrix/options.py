@@ -22,6 +22,7 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.python import usage
 
+from hendrix.environment import completed
 from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
@@ -199,6 +200,11 @@ class Settings:
                 raise ConfigurationError(f"{name}: there is no such setting{_nearest(name, TABLE)}")
         return cls(**mapping)
 
+    @classmethod
+    def from_environment(cls, given: Mapping[str, Any]) -> Settings:
+        """Settings from keywords, and from the environment those that are not given."""
+        return cls.from_mapping(completed(given, TABLE, os.environ))
+
 
 # Settings.__dataclass_fields__ and not fields(): the latter leaves out InitVar.
 _FIELDS: Mapping[str, Field[Any]] = Settings.__dataclass_fields__
@@ -285,9 +291,9 @@ class Options(usage.Options):
             raise usage.UsageError(str(error)) from None
 
     def to_settings(self) -> Settings:
-        """What was given, checked; raises `ConfigurationError`."""
+        """What was given, here or in the environment, checked; raises `ConfigurationError`."""
         given = {name: self.get(flag(name)[2:]) for name in TABLE}
-        return Settings.from_mapping({name: value for name, value in given.items() if value is not None})
+        return Settings.from_environment({name: value for name, value in given.items() if value is not None})
 
     def getUsage(self, width: int | None = None) -> str:
         """The options by group, each with its unit and default."""
@@ -296,6 +302,7 @@ class Options(usage.Options):
         for group in dict.fromkeys(row.group for row in TABLE.values()):
             rows = [(f"{flag(n)}={r.value}", _with_default(r)) for n, r in TABLE.items() if r.group == group]
             parts.append(f"\n{group}:\n" + "".join(_entry(name, words, width) for name, words in rows))
+        parts.append("\n" + textwrap.fill("Options may come from the environment: --max-body is HENDRIX_MAX_BODY.", width) + "\n")
         parts.append("\nOther:\n" + _entry("--version", "Show the versions.", width) + _entry("--help", "Show this.", width))
         return "".join(parts)
 

@@ -83,7 +83,7 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
         return options
     if isinstance(options, Options):
         return options.to_settings()
-    return Settings.from_mapping(options)
+    return Settings.from_environment(options)
 
 
 def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:

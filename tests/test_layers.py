@@ -13,7 +13,7 @@ PACKAGE = ROOT / "hendrix"
 
 RANKS = [
     {"errors", "uvloopreactor"},
-    {"values"},
+    {"values", "environment"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree", "client"},

@@ -40,8 +40,9 @@ class Asking(usage.Options):
 
     def client(self, timeout: float | None = PATIENCE) -> Client:
         """A connection to it."""
-        control = self["control"] or os.environ.get("HENDRIX_CONTROL") or None
-        return connect(None if self["pidfile"] else control, self["pidfile"], timeout)
+        around = os.environ.get("HENDRIX_CONTROL", "")
+        control = self["control"] or (None if self["pidfile"] or around in ("", "off") else around)
+        return connect(control, self["pidfile"], timeout)
 
 
 def ask(client: Client, command: str, **arguments: Any) -> Any:
