@@ -14,6 +14,7 @@ from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.commands import add_hub
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings, flag
@@ -49,6 +50,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     count = _number_of_workers(settings)
     add_standard(commands, root, reactor)
     hub = HubService(reactor)
+    add_hub(commands, lambda: hub.branch)
     serves: list[Service]
     if count:
         workers = workers_of(reactor, settings, count, sockets)
