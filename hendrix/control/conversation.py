@@ -91,8 +91,8 @@ class Conversation(Protocol):
             self._run(message)
         self._going = False
         self._read_or_not()
-        if self._finished and not (self._busy or self._ended or self.callers) and self.room:
-            self._close()
+        if self._finished and not (self._busy or self._ended) and self.room:
+            self._close()  # also when it was to hear more: nothing else tells that it has gone
 
     def _next(self) -> dict[str, Any] | None:
         while True:
