@@ -12,6 +12,7 @@ _MODULE_OF = {
     "Event": "declared",
     "NoHub": "branch",
     "WouldWait": "reply",
+    "broadcast": "hendrix5",
     "consumer": "facade",
     "enqueue": "facade",
     "history": "facade",
@@ -19,6 +20,8 @@ _MODULE_OF = {
     "position": "facade",
     "presence": "facade",
     "publish": "facade",
+    "register_followup": "hendrix5",
+    "send": "hendrix5",
     "topic": "facade",
 }
 __all__ = sorted(_MODULE_OF)
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         publish as publish,
         topic as topic,
     )
+    from hendrix.hey_joe.hendrix5 import broadcast as broadcast, register_followup as register_followup, send as send
     from hendrix.hey_joe.message import BadPayload as BadPayload
     from hendrix.hey_joe.reply import WouldWait as WouldWait
     from hendrix.hey_joe.topics import BadTopic as BadTopic

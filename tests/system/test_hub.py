@@ -26,7 +26,7 @@ from hendrix.hey_joe.tokens import sign
 ROOT = Path(__file__).parents[2]
 SECRET = "the wind cries Mary"
 HX = f"{sysconfig.get_path('scripts')}/hx"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Joe(Site):
@@ -61,6 +61,11 @@ class Joe(Site):
 
     def _those(self, what, payload):
         return [call["pid"] for call in self.calls(what) if call["payload"] == payload]
+
+    def all_told(self, what, payloads):
+        time.sleep(0.1)  # there are many
+        told = {json.dumps(call["payload"]) for call in self.calls(what)}
+        return {json.dumps(payload) for payload in payloads} <= told
 
     def numbers(self):
         return self.ask("stats")["nodes"]["hendrix/hub"]
@@ -334,7 +339,7 @@ def test_a_reload_loses_no_message_of_a_queue(mortal):
         while not stop.is_set():
             sent.append(1000 + len(sent))
             mortal.view("enqueue", payload=str(sent[-1]))
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     thread = threading.Thread(target=enqueue)
     thread.start()
@@ -342,8 +347,8 @@ def test_a_reload_loses_no_message_of_a_queue(mortal):
     mortal.ask("reload")
     stop.set()
     thread.join()
-    for number in sent:
-        mortal.told("once", {"done": number})
+    results = [{"done": number} for number in sent]
+    mortal._wait_until(lambda: mortal.all_told("once", results), PATIENCE, "does not have all results")
     counts = Counter(call["payload"] for call in mortal.calls("work"))
     assert {number: counts[number] for number in sent} == dict.fromkeys(sent, 1)
 
