@@ -36,6 +36,7 @@ from hendrix.values import (
     one_of,
     path,
     seconds,
+    secret,
     size,
     text,
     url_path,
@@ -175,6 +176,11 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    secret: str | None = setting(
+        None, APP, "TEXT", secret,
+        "What signs the tokens for POST /.hendrix/publish. In HENDRIX_SECRET it is not seen in the list of processes.",
+        shown="SECRET_KEY of the Django project",
+    )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,
         "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "

@@ -17,6 +17,7 @@ from hendrix.control.commands import Commands
 from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
 from hendrix.workers.signals import Signals
@@ -73,7 +74,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load,
+            lambda: _beside(load, settings),
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -113,6 +114,11 @@ class Serving:
 
     def __iter__(self) -> Iterator[Service]:
         return iter([node for node in (self.crew, self.crosstown, self.access_log, self.web) if node is not None])
+
+
+def _beside(load: Callable[[], tuple[Application, str]], settings: Settings) -> tuple[Application, str]:
+    application, name = load()
+    return Door(settings.secret).beside(application), name
 
 
 def name_of_application(settings: Settings) -> str:
