@@ -10,6 +10,8 @@ from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.crosstown.service import CrosstownService
+from hendrix.hey_joe import branch
+from hendrix.hey_joe.connections import Connections
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
@@ -39,6 +41,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
     at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
     crosstown = CrosstownService(reactor, lambda: crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes)
+    connections = Connections(reactor, lambda: crew.crew, lambda: branch.current, grace=settings.grace, write_timeout=settings.write_timeout)
     web = Web(
         reactor,
         sockets,
@@ -54,7 +57,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         access=access_log.append if access_log else None,
     )
 
-    for node in (sockets, crew, crosstown, access_log, web):
+    for node in (sockets, crew, crosstown, access_log, connections, web):
         if node is not None:
             root.addService(node)
     return root

@@ -23,6 +23,7 @@ from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
+from hendrix.channel.wires import PlainWire
 from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
 from hendrix.threads.mailbox import Mailbox
@@ -96,7 +97,8 @@ class Web(Service):
         stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
-            site = Site(application, self._base(listener), self._limits, stamp, dispatcher, self._trusted, self._access)
+            base, hand_over = self._base(listener), partial(self._mailbox.post, PlainWire, self._reactor)
+            site = Site(application, base, self._limits, stamp, dispatcher, self._trusted, self._access, hand_over)
             self._serve(listener, site)
         shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)
         self._sweep.start(min(SWEEP, shortest / 4), now=False)

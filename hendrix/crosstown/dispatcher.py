@@ -63,8 +63,21 @@ class Crew(Protocol):
     def submit(self, job: Any) -> None: ...
 
 
+class Surrounded(Protocol):
+    """What runs on the crew for an application: a task, or a handler of a connection.
+
+    :ivar inline: it runs in the middle of its author's work, on the author's thread.
+    :ivar origin: what it follows, "" if nothing.
+    """
+
+    @property
+    def inline(self) -> bool: ...
+    @property
+    def origin(self) -> str: ...
+
+
 # Called with each task around its run, on its thread. `hendrix.django` looks after database connections with it.
-around: list[Callable[[Task], AbstractContextManager[Any]]] = []
+around: list[Callable[[Surrounded], AbstractContextManager[Any]]] = []
 
 
 def surrounded(task: Task) -> None:

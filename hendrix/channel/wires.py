@@ -1,0 +1,277 @@
+"""Connections that their successors have taken over: WebSockets and event streams. The reactor reads and writes them.
+
+To a `Holder` a wire is the same whatever is below: a plain socket that has left the fast lane, or a transport of the reactor lane. All
+of it runs on the reactor thread.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IPushProducer, IReadWriteDescriptor, ISSLTransport
+from zope.interface import implementer
+
+from hendrix.channel.site import LINGER
+
+# Bytes of one read: what comes of them keeps others waiting.
+READ = 16384
+# Bytes handed to a transport at once.
+PIECE = 65536
+
+DONTWAIT = socket.MSG_DONTWAIT
+
+
+class Holder(Protocol):
+    """Who has the connection."""
+
+    def opened(self, wire: Any, /) -> None:
+        """It is yours."""
+
+    def received(self, data: bytes, /) -> None:
+        """The client has sent this."""
+
+    def room(self) -> None:
+        """All that was written is out, after some of it had to wait."""
+
+    def lost(self) -> None:
+        """The client has gone. Nothing is called any more."""
+
+
+@implementer(IReadWriteDescriptor)
+class PlainWire:
+    """A plain socket. What can be sent is sent at once, without a turn of the reactor.
+
+    :ivar pending: bytes that the client is too slow to take.
+    :ivar since: when it took some last, as `time.monotonic` says it.
+    """
+
+    __slots__ = ("_closing", "_deadline", "_holder", "_reactor", "_reading", "_socket", "_unsent", "pending", "since")
+
+    def __init__(self, reactor: Any, sock: socket.socket, unsent: list[bytes], holder: Holder) -> None:
+        self._reactor, self._socket, self._holder = reactor, sock, holder
+        self._unsent: deque[memoryview] | None = None
+        self._deadline: Any = None
+        self.pending = 0
+        self.since = time.monotonic()
+        self._reading = True
+        self._closing = False
+        reactor.addReader(self)
+        for data in unsent:
+            self._keep(memoryview(data))
+        holder.opened(self)
+
+    # What the holder calls.
+
+    def write(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._unsent:
+            self._keep(memoryview(data))
+            return
+        try:
+            sent = self._socket.send(data, DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # reading tells
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        if self._reading:
+            self._reading = False
+            self._reactor.removeReader(self)
+
+    def resume(self) -> None:
+        if not self._reading and self.fileno() >= 0:
+            self._reading = True
+            self._reactor.addReader(self)
+
+    def lose(self) -> None:
+        """Send what is left, then close so that it arrives. The holder hears no more, but for `lost`."""
+        if not self._closing:
+            self._closing = True
+            self._deadline = self._reactor.callLater(LINGER, self.abort)
+            self.resume()
+            if not self._unsent:
+                self._part()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._close()
+
+    # What the reactor calls.
+
+    def doRead(self) -> None:
+        try:
+            data = self._socket.recv(READ, DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close()
+        elif not self._closing:
+            self._holder.received(data)
+
+    def doWrite(self) -> None:
+        unsent = self._unsent
+        assert unsent is not None
+        try:
+            while unsent:
+                sent = self._socket.send(unsent[0], DONTWAIT)
+                self.pending -= sent
+                self.since = time.monotonic()
+                if sent < len(unsent[0]):
+                    unsent[0] = unsent[0][sent:]
+                    return
+                unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close()
+            return
+        self._unsent = None
+        self._reactor.removeWriter(self)
+        if self._closing:
+            self._part()
+        else:
+            self._holder.room()
+
+    def connectionLost(self, reason: object) -> None:
+        self._close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        return "wire"
+
+    # Inside.
+
+    def _keep(self, data: memoryview) -> None:
+        if self._unsent is None:
+            self._unsent = deque()
+            self.since = time.monotonic()
+            self._reactor.addWriter(self)
+        self._unsent.append(data)
+        self.pending += len(data)
+
+    def _part(self) -> None:
+        """A socket closed with input unread would take along what was sent last."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close()
+
+    def _close(self) -> None:
+        if self.fileno() < 0:
+            return
+        self._reactor.removeReader(self)
+        self._reactor.removeWriter(self)
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = self._unsent = None
+        self._closing = True
+        self._socket.close()
+        self._holder.lost()
+
+
+@implementer(IPushProducer)
+class TransportWire:
+    """A transport of the reactor's, such as TLS. As `PlainWire`."""
+
+    __slots__ = ("_closing", "_deadline", "_holder", "_lost", "_paused", "_reactor", "_transport", "_unsent", "pending", "since")
+
+    def __init__(self, reactor: Any, transport: Any, unsent: list[bytes], holder: Holder) -> None:
+        self._reactor, self._transport, self._holder = reactor, transport, holder
+        self._unsent: deque[bytes] = deque(unsent)
+        self._closing = self._lost = self._paused = False
+        self._deadline: Any = None
+        self.pending = sum(map(len, unsent))
+        self.since = time.monotonic()
+        transport.unregisterProducer()
+        transport.registerProducer(self, True)
+        self._pump()
+        holder.opened(self)
+
+    # What the holder calls.
+
+    def write(self, data: bytes) -> None:
+        if not self._closing:
+            self._unsent.append(data)
+            self.pending += len(data)
+            self._pump()
+
+    def pause(self) -> None:
+        self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        if not self._lost:
+            self._transport.resumeProducing()
+
+    def lose(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._deadline = self._reactor.callLater(LINGER, self.abort)
+            self.resume()
+            if not self._unsent:
+                self._part()
+
+    def abort(self) -> None:
+        if not self._lost:
+            self._transport.abortConnection()
+
+    # What the connection and its transport call.
+
+    def received(self, data: bytes) -> None:
+        if not self._closing:
+            self._holder.received(data)
+
+    def gone(self) -> None:
+        """The transport is closed."""
+        if not self._lost:
+            self._lost = self._closing = True
+            self._unsent.clear()
+            if self._deadline is not None and self._deadline.active():
+                self._deadline.cancel()
+            self._holder.lost()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._pump()
+        if not self._unsent and not self._paused and not self._closing:
+            self._holder.room()
+
+    def stopProducing(self) -> None:
+        """`gone` follows."""
+
+    # Inside.
+
+    def _pump(self) -> None:
+        unsent = self._unsent
+        while unsent and not self._paused:
+            data = unsent.popleft()
+            if len(data) > PIECE:
+                unsent.appendleft(data[PIECE:])
+                data = data[:PIECE]
+            self.pending -= len(data)
+            self.since = time.monotonic()
+            self._transport.write(data)
+        if self._closing and not unsent:
+            self._part()
+
+    def _part(self) -> None:
+        self._transport.unregisterProducer()
+        half_close = getattr(self._transport, "loseWriteConnection", None)
+        if half_close is not None and not ISSLTransport.providedBy(self._transport):
+            half_close()
+        else:
+            self._transport.loseConnection()
