@@ -10,7 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "6.0.0.dev0"
-__all__ = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService", "testing"]
+__all__ = [
+    "HendrixDeploy",
+    "HendrixDeployTLS",
+    "Options",
+    "Settings",
+    "crosstown_traffic",
+    "errors",
+    "gather",
+    "hey_joe",
+    "makeService",
+    "testing",
+]
 
 _MODULE_OF = {
     "HendrixDeploy": "deploy",
@@ -23,7 +34,7 @@ _MODULE_OF = {
 }
 
 if TYPE_CHECKING:
-    from hendrix import errors as errors, testing as testing
+    from hendrix import errors as errors, hey_joe as hey_joe, testing as testing
     from hendrix.crosstown.gather import gather as gather
     from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS

@@ -9,7 +9,18 @@ import pytest
 
 import hendrix
 
-PUBLIC = ["HendrixDeploy", "HendrixDeployTLS", "Options", "Settings", "crosstown_traffic", "errors", "gather", "makeService", "testing"]
+PUBLIC = [
+    "HendrixDeploy",
+    "HendrixDeployTLS",
+    "Options",
+    "Settings",
+    "crosstown_traffic",
+    "errors",
+    "gather",
+    "hey_joe",
+    "makeService",
+    "testing",
+]
 
 IMPORT_ALL = """
 import pkgutil, sys, hendrix
