@@ -1,6 +1,6 @@
 """Connections that their successors have taken over: WebSockets and event streams. The reactor reads and writes them.
 
-To a `Holder` a wire is the same whatever is below: a plain socket that has left the fast lane, or a transport of the reactor lane. All
+To its `Successor` a wire is the same whatever is below: a plain socket that has left the fast lane, or a transport of the reactor lane. All
 of it runs on the reactor thread.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.interfaces import IPushProducer, IReadWriteDescriptor, ISSLTransport
 from zope.interface import implementer
 
 from hendrix.channel.site import LINGER
+from hendrix.wsgi.call import Successor
 
 # Bytes of one read: what comes of them keeps others waiting.
 READ = 16384
@@ -22,22 +23,6 @@ READ = 16384
 PIECE = 65536
 
 DONTWAIT = socket.MSG_DONTWAIT
-
-
-class Holder(Protocol):
-    """Who has the connection."""
-
-    def opened(self, wire: Any, /) -> None:
-        """It is yours."""
-
-    def received(self, data: bytes, /) -> None:
-        """The client has sent this."""
-
-    def room(self) -> None:
-        """All that was written is out, after some of it had to wait."""
-
-    def lost(self) -> None:
-        """The client has gone. Nothing is called any more."""
 
 
 @implementer(IReadWriteDescriptor)
@@ -48,10 +33,10 @@ class PlainWire:
     :ivar since: when it took some last, as `time.monotonic` says it.
     """
 
-    __slots__ = ("_closing", "_deadline", "_holder", "_reactor", "_reading", "_socket", "_unsent", "pending", "since")
+    __slots__ = ("_closing", "_deadline", "_successor", "_reactor", "_reading", "_socket", "_unsent", "pending", "since")
 
-    def __init__(self, reactor: Any, sock: socket.socket, unsent: list[bytes], holder: Holder) -> None:
-        self._reactor, self._socket, self._holder = reactor, sock, holder
+    def __init__(self, reactor: Any, sock: socket.socket, unsent: list[bytes], successor: Successor) -> None:
+        self._reactor, self._socket, self._successor = reactor, sock, successor
         self._unsent: deque[memoryview] | None = None
         self._deadline: Any = None
         self.pending = 0
@@ -61,9 +46,9 @@ class PlainWire:
         reactor.addReader(self)
         for data in unsent:
             self._keep(memoryview(data))
-        holder.opened(self)
+        successor.opened(self)
 
-    # What the holder calls.
+    # What the successor calls.
 
     def write(self, data: bytes) -> None:
         if self._closing:
@@ -92,7 +77,7 @@ class PlainWire:
             self._reactor.addReader(self)
 
     def lose(self) -> None:
-        """Send what is left, then close so that it arrives. The holder hears no more, but for `lost`."""
+        """Send what is left, then close so that it arrives. The successor hears no more, but for `lost`."""
         if not self._closing:
             self._closing = True
             self._deadline = self._reactor.callLater(LINGER, self.abort)
@@ -116,7 +101,7 @@ class PlainWire:
         if not data:
             self._close()
         elif not self._closing:
-            self._holder.received(data)
+            self._successor.received(data)
 
     def doWrite(self) -> None:
         unsent = self._unsent
@@ -140,7 +125,7 @@ class PlainWire:
         if self._closing:
             self._part()
         else:
-            self._holder.room()
+            self._successor.room()
 
     def connectionLost(self, reason: object) -> None:
         self._close()
@@ -178,17 +163,17 @@ class PlainWire:
         self._deadline = self._unsent = None
         self._closing = True
         self._socket.close()
-        self._holder.lost()
+        self._successor.lost()
 
 
 @implementer(IPushProducer)
 class TransportWire:
     """A transport of the reactor's, such as TLS. As `PlainWire`."""
 
-    __slots__ = ("_closing", "_deadline", "_holder", "_lost", "_paused", "_reactor", "_transport", "_unsent", "pending", "since")
+    __slots__ = ("_closing", "_deadline", "_successor", "_lost", "_paused", "_reactor", "_transport", "_unsent", "pending", "since")
 
-    def __init__(self, reactor: Any, transport: Any, unsent: list[bytes], holder: Holder) -> None:
-        self._reactor, self._transport, self._holder = reactor, transport, holder
+    def __init__(self, reactor: Any, transport: Any, unsent: list[bytes], successor: Successor) -> None:
+        self._reactor, self._transport, self._successor = reactor, transport, successor
         self._unsent: deque[bytes] = deque(unsent)
         self._closing = self._lost = self._paused = False
         self._deadline: Any = None
@@ -197,9 +182,9 @@ class TransportWire:
         transport.unregisterProducer()
         transport.registerProducer(self, True)
         self._pump()
-        holder.opened(self)
+        successor.opened(self)
 
-    # What the holder calls.
+    # What the successor calls.
 
     def write(self, data: bytes) -> None:
         if not self._closing:
@@ -230,7 +215,7 @@ class TransportWire:
 
     def received(self, data: bytes) -> None:
         if not self._closing:
-            self._holder.received(data)
+            self._successor.received(data)
 
     def gone(self) -> None:
         """The transport is closed."""
@@ -239,7 +224,7 @@ class TransportWire:
             self._unsent.clear()
             if self._deadline is not None and self._deadline.active():
                 self._deadline.cancel()
-            self._holder.lost()
+            self._successor.lost()
 
     def pauseProducing(self) -> None:
         self._paused = True
@@ -248,7 +233,7 @@ class TransportWire:
         self._paused = False
         self._pump()
         if not self._unsent and not self._paused and not self._closing:
-            self._holder.room()
+            self._successor.room()
 
     def stopProducing(self) -> None:
         """`gone` follows."""

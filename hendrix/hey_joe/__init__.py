@@ -11,7 +11,10 @@ _MODULE_OF = {
     "BadTopic": "topics",
     "Event": "declared",
     "NoHub": "branch",
+    "NotServed": "admission",
     "WouldWait": "reply",
+    "accept": "admission",
+    "close_for": "admission",
     "consumer": "facade",
     "enqueue": "facade",
     "history": "facade",
@@ -19,11 +22,13 @@ _MODULE_OF = {
     "position": "facade",
     "presence": "facade",
     "publish": "facade",
+    "send_to": "admission",
     "topic": "facade",
 }
 __all__ = sorted(_MODULE_OF)
 
 if TYPE_CHECKING:
+    from hendrix.hey_joe.admission import NotServed as NotServed, accept as accept, close_for as close_for, send_to as send_to
     from hendrix.hey_joe.branch import NoHub as NoHub
     from hendrix.hey_joe.declared import Event as Event
     from hendrix.hey_joe.facade import (

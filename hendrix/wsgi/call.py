@@ -74,10 +74,24 @@ class Successor(Protocol):
     code: str
 
     def opening(self, fields: Fields, stamp: Stamp, /) -> tuple[bytes, bool]:
-        """What the client hears first, and whether it is let in; if not, that is the whole answer, and the connection ends.
+        """What the client hears first, and whether it is let in (worker thread); if not, that is the whole answer, and the connection ends.
 
         :raises AppError: for a field that is none.
         """
+
+    # From here on the reactor thread.
+
+    def opened(self, wire: Any, /) -> None:
+        """The client is let in: the connection to it is yours, `hendrix.channel.wires` says what it can do."""
+
+    def received(self, data: bytes, /) -> None:
+        """The client has sent this."""
+
+    def room(self) -> None:
+        """All that was written is out, after some of it had to wait."""
+
+    def lost(self) -> None:
+        """The client has gone. Nothing is called any more."""
 
 
 class Exchange:
