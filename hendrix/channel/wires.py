@@ -33,7 +33,7 @@ class PlainWire:
     :ivar since: when it took some last, as `time.monotonic` says it.
     """
 
-    __slots__ = ("_closing", "_deadline", "_successor", "_reactor", "_reading", "_socket", "_unsent", "pending", "since")
+    __slots__ = ("_closing", "_deadline", "_reactor", "_reading", "_socket", "_successor", "_unsent", "pending", "since")
 
     def __init__(self, reactor: Any, sock: socket.socket, unsent: list[bytes], successor: Successor) -> None:
         self._reactor, self._socket, self._successor = reactor, sock, successor
@@ -170,7 +170,7 @@ class PlainWire:
 class TransportWire:
     """A transport of the reactor's, such as TLS. As `PlainWire`."""
 
-    __slots__ = ("_closing", "_deadline", "_successor", "_lost", "_paused", "_reactor", "_transport", "_unsent", "pending", "since")
+    __slots__ = ("_closing", "_deadline", "_lost", "_paused", "_reactor", "_successor", "_transport", "_unsent", "pending", "since")
 
     def __init__(self, reactor: Any, transport: Any, unsent: list[bytes], successor: Successor) -> None:
         self._reactor, self._transport, self._successor = reactor, transport, successor

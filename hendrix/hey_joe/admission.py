@@ -2,8 +2,8 @@
 
 The rules:
 
-- Rule 1: the handshake is an ordinary request, and the view's status decides. With one of success (2xx) its fields and cookies go out with the
-  101 or the 200, and the connection lives on without a thread. With any other the answer goes out as the view wrote it.
+- Rule 1: the handshake is an ordinary request, and the view's status decides. With one of success (2xx) its fields and cookies go out with
+  the 101 or the 200, and the connection lives on without a thread. With any other the answer goes out as the view wrote it.
 - Rule 2: what only we can see, a handshake that is none, or an Origin that may not, is answered in place of the view's success.
 - Rule 3: the connection holds on to what it was given, and to nothing of the request.
 """
@@ -66,7 +66,7 @@ def accept(
     :param who: its name in presence; if None, the user's ``get_username()`` if there is one.
     :param state: becomes ``ws.state``; an empty dict if None.
     :param subprotocols: those of WebSocket that are spoken here; the client's first choice among them becomes ``ws.subprotocol``.
-    :param origins: from which pages it may come besides those of this host, as ``https://app.example.com``, ``https://*.example.com`` or ``*``.
+    :param origins: of which pages it may come besides those of this host: ``https://app.example.com``, ``https://*.example.com``, ``*``.
     :param since: the id after which messages of the topics are due; if None, what the client says by Last-Event-ID or ``?since=``.
     :param keep_on_error: leave the connection open when a handler raises, instead of closing it with 1011.
     :param compress: use permessage-deflate if the client can.

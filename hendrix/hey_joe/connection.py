@@ -45,7 +45,8 @@ TURN = 0.005
 TOO_SLOW = 4008
 GONE = 1006
 
-OPEN, MESSAGE, CLOSE = range(3)
+# What waits for the handlers.
+OPEN, MESSAGE, CLOSE, END = range(4)
 
 
 class Wire(Protocol):
@@ -90,8 +91,8 @@ class Connection:
     kind: ClassVar[str] = "connection"
     inline: ClassVar[bool] = False  # for what is around its handlers, as around a task
     __slots__ = (
-        "_early", "_handling", "_heard", "_house", "_member", "_posted", "_queued", "_room", "_wire", "closed", "code", "id", "in_line", "path",
-        "queue", "refusal", "state", "terms", "user", "user_key",
+        "_early", "_handling", "_heard", "_house", "_member", "_posted", "_queued", "_room", "_wire", "closed", "code", "id", "in_line",
+        "path", "queue", "refusal", "state", "terms", "user", "user_key",
     )  # fmt: skip
 
     def __init__(
@@ -128,8 +129,8 @@ class Connection:
     def send(self, data: Any) -> bool:
         """Send text as text, bytes as bytes, and anything else as JSON.
 
-        In a handler of this connection it waits while the client is too slow, but not for ever. Anywhere else it returns at once, and a client
-        that is too slow is disconnected with the code 4008.
+        In a handler of this connection it waits while the client is too slow, but not for ever. Anywhere else it returns at once, and a
+        client that is too slow is disconnected with the code 4008.
 
         :returns: False if the connection is closed already.
         :raises TypeError: for what is neither, and not JSON.
@@ -348,13 +349,19 @@ class Connection:
                 continue
             if what == MESSAGE:
                 self._queued -= len(value)
-            self._handle(what, value)
+            if what == END:
+                house.post(self.end, value)
+            else:
+                self._handle(what, value)
             if was_full and not self._full:
                 house.post(self.go_on)
             if clock() - began > TURN:
                 self._handling = 0
                 house.again(self)
                 return
+
+    def end(self, said: Any) -> None:
+        """What the client sent before it closed has been handled (reactor thread)."""
 
     def go_on(self) -> None:
         """The handler has caught up: read on (reactor thread)."""

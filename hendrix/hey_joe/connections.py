@@ -107,7 +107,7 @@ class Connections(Service):
     def numbers(self) -> dict[str, int | float]:
         """How many there are of each kind."""
         kinds = Counter(connection.kind for connection in self.open.values())
-        return {"connections": len(self.open), **{kind: count for kind, count in sorted(kinds.items())}}
+        return {"connections": len(self.open), **dict(sorted(kinds.items()))}
 
     # Start and stop.
 

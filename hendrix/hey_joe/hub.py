@@ -43,9 +43,9 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
+from hendrix.hey_joe.members import Presence
 from hendrix.hey_joe.memory import History
 from hendrix.hey_joe.message import OVERLOAD, Message, encoded
-from hendrix.hey_joe.members import Presence
 from hendrix.hey_joe.queues import EXPIRES, FAILED, Job, Queue, Queues
 from hendrix.hey_joe.rules import Rule, Rules
 from hendrix.hey_joe.topics import Index, is_exact

@@ -7,12 +7,12 @@ from collections.abc import Hashable
 from typing import Any
 
 from hendrix.errors import PeerError
-from hendrix.hey_joe.connection import GONE, HIGH_WATER, MESSAGE, Connection, Wire
+from hendrix.hey_joe.connection import END, GONE, HIGH_WATER, MESSAGE, Connection, Wire
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.requests import RESERVED, UNSUBSCRIBE, Asked, answer, asks, old
 from hendrix.hey_joe.topics import BadTopic, check_pattern, is_exact, matches
 from hendrix.wire.response import Fields, Stamp
-from hendrix.wire.websocket import BINARY, CLOSE, PING, PONG, TEXT, Decoder, Handshake, closing_code, refused, switching
+from hendrix.wire.websocket import BINARY, CLOSE, FAILED, PING, Decoder, Handshake, closing_code, refused, switching
 
 # Seconds that a client has to answer a close frame.
 CLOSING = 5.0
@@ -24,7 +24,7 @@ class WebSocket(Connection):
     """One of them."""
 
     kind = "WebSocket"
-    __slots__ = ("_asked", "_bits", "_closing", "_decoder", "_old", "_pinged", "_said", "_spoke", "_stopped", "subprotocol")
+    __slots__ = ("_asked", "_bits", "_closing", "_deaf", "_decoder", "_old", "_pinged", "_said", "_spoke", "_stopped", "subprotocol")
 
     def __init__(self, *common: Any, asked: Handshake | None = None, subprotocol: str = "") -> None:
         super().__init__(*common)
@@ -34,7 +34,7 @@ class WebSocket(Connection):
         self._decoder: Decoder | None = None
         self._closing = 0.0  # since when it is being closed by us
         self._said = 0  # the code that we close with
-        self._pinged = False
+        self._pinged = self._deaf = False
         self._old = False  # it speaks as the clients of hendrix 5
         self._stopped = False  # the client is not read
 
@@ -77,6 +77,8 @@ class WebSocket(Connection):
 
     def received(self, data: bytes) -> None:
         self._heard, self._pinged = time.monotonic(), False
+        if self._deaf:
+            return
         decoder = self._decoder
         if decoder is None:
             decoder = self._decoder = self._house.decoder(self._bits > 0, self.terms.max_message)
@@ -97,17 +99,24 @@ class WebSocket(Connection):
             decoder = self._decoder
 
     def _take(self, kind: int, value: Any) -> None:
-        if kind == TEXT or kind == BINARY:
+        if kind <= BINARY and kind != FAILED:
             if not self._closing:
                 self._message(value)
         elif kind == PING:
             self._transmit(self._house.encoder.pong(value))
         elif kind == CLOSE:
-            code, _ = value
-            self._finish(self._said or code, b"" if self._closing else self._house.encoder.close(code))
-        elif kind != PONG:
-            code, reason = value
-            self._finish(self._said or code, b"" if self._closing else self._house.encoder.close(code, reason))
+            self._hear_no_more(value[0])
+        elif kind == FAILED:
+            self._hear_no_more(*value)
+
+    def _hear_no_more(self, code: int, reason: str = "") -> None:
+        """The client has closed, or broken the protocol. What it sent before is handled first."""
+        self._deaf, self._decoder = True, None
+        answer = b"" if self._closing else self._house.encoder.close(code, reason)
+        if self.in_line and not self._closing:
+            self._happened(END, (code, answer))
+        else:
+            self._finish(self._said or code, answer)
 
     def _message(self, value: str | bytes) -> None:
         self._spoke = self._heard
@@ -182,12 +191,15 @@ class WebSocket(Connection):
             self._wire.resume()
             self._decode()
 
+    def end(self, said: tuple[int, bytes]) -> None:
+        if self.closed is None:
+            self._finish(*said)
+
     def _finish(self, code: int, answer: bytes) -> None:
         """Both sides have said what they had to."""
-        self._decoder = None
         wire = self._wire
         if wire is not None:
-            if answer:
+            if answer and not self._closing:
                 wire.write(answer)
             wire.lose()
         self._ended(code)

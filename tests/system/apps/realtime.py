@@ -60,6 +60,7 @@ HANDLERS: dict[str, dict[str, Any]] = {
     "/old": {"allow": ["**"]},
     "/idle": {"idle_timeout": 1},
     "/beat": {"heartbeat": 1},
+    "/autobahn": {"on_message": echo, "max_message": 32 << 20},
     "/plain": {"on_message": echo, "compress": False},
     "/protocols": {"on_message": act, "subprotocols": ["chat.v2", "chat.v1"]},
     "/origins": {"on_message": echo, "origins": ["https://*.example.com"]},
