@@ -10,7 +10,7 @@ from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.crosstown.service import CrosstownService
-from hendrix.hey_joe import branch
+from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings
@@ -75,7 +75,7 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
 
 def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:
     application, name = load(settings)
-    return (wrap(application) if wrap else application), name
+    return client_files.beside(wrap(application) if wrap else application), name
 
 
 def _limits(settings: Settings) -> Limits:

@@ -35,7 +35,8 @@ class EventStream(Connection):
         return f"id: {item.id}\ndata: {item.text}\n\n".encode()
 
     def _stands_at(self, id: str, patterns: tuple[str, ...]) -> None:
-        self._transmit(f"id: {id}\n\n".encode())  # no event, but the client notes the id
+        if not self._member:  # or what it has still to take would be left out when it comes back
+            self._transmit(f"event: at\nid: {id}\ndata: {id}\n\n".encode())
 
     def _transmit(self, frame: bytes) -> None:
         self._sent_at = time.monotonic()
@@ -44,6 +45,7 @@ class EventStream(Connection):
     def shut(self, code: int, reason: str = "") -> None:
         if self.closed is None:
             if self._wire is not None:
+                self._transmit(f"event: end\ndata: {code}\n\n".encode())
                 self._wire.lose()
             self._ended(code)
 
@@ -53,7 +55,7 @@ class EventStream(Connection):
         self.shut(code, reason)
 
     def leave(self) -> None:
-        self._transmit(f"retry: {random.randint(*COME_BACK)}\n\n".encode())
+        self._transmit(f"retry: {random.randint(*COME_BACK)}\n".encode())  # part of the last event
         super().leave()
 
     def look(self, now: float) -> None:

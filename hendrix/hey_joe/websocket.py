@@ -151,8 +151,9 @@ class WebSocket(Connection):
         return any(allowed == topic or (is_exact(topic) and matches(allowed, topic)) for allowed in self.terms.allow + self.terms.topics)
 
     def _stands_at(self, id: str, patterns: tuple[str, ...]) -> None:
+        stands = {} if self._member else {"id": id}  # what it has still to take must not be left out when it comes back
         for pattern in patterns:
-            self._say(f"Subscribed to {pattern}" if self._old else answer("subscribed", pattern, id=id))
+            self._say(f"Subscribed to {pattern}" if self._old else answer("subscribed", pattern, **stands))
 
     def _say(self, text: str) -> None:
         self._transmit(self._encode(text))

@@ -81,8 +81,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         hey_joe.send_to(query["id"], query["text"])
     elif path == "/close":
         hey_joe.close_for(query["user"])
-    elif path in HANDLERS:
-        connection = hey_joe.accept(environ, **HANDLERS[path])
+    elif (first := "/" + path.split("/")[1]) in HANDLERS:
+        connection = hey_joe.accept(environ, **HANDLERS[first])
         if "early" in query:
             connection.send(query["early"])
     status = query.get("status", "200 OK")
