@@ -115,7 +115,7 @@ class Settings:
         32768, LIMITS, "SIZE", size(1024, 1 << 20), "Largest request line with headers, in bytes; above it 431 or 414.", shown="32k"
     )
     max_message: int = setting(
-        1 << 20, LIMITS, "SIZE", size(1, 1 << 30), "Largest message of a WebSocket, inflated too; above it the connection is closed with 1009.",
+        1 << 20, LIMITS, "SIZE", size(1, 1 << 30), "Largest message of a WebSocket, also once it is inflated; above it the code 1009.",
         shown="1M",
     )  # fmt: skip
     header_timeout: float = setting(

@@ -1,4 +1,4 @@
-"""hey_joe.js and its types, served beside the application under ``/.hendrix/``; also under a name with a hash, for caches that never ask again."""
+"""hey_joe.js and its types, served beside the application under ``/.hendrix/``; also under a name with a hash, to be kept for ever."""
 
 from __future__ import annotations
 
