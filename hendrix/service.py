@@ -10,8 +10,9 @@ from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.crosstown.service import CrosstownService
-from hendrix.hey_joe import branch, client_files
+from hendrix.hey_joe import client_files
 from hendrix.hey_joe.connections import Connections
+from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch
 from hendrix.options import Options, Settings
 from hendrix.status.service import AccessLogService
@@ -37,12 +38,13 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
 
     root = Supervisor("hendrix", outcome=Launch(reactor))
     sockets = Sockets(reactor, settings.listen)
+    hub = HubService(reactor)
     crew = CrewService(reactor, settings.threads)
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
     at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
     crosstown = CrosstownService(reactor, lambda: crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes)
     connections = Connections(
-        reactor, lambda: crew.crew, lambda: branch.current, grace=settings.grace, write_timeout=settings.write_timeout
+        reactor, lambda: crew.crew, lambda: hub.branch, grace=settings.grace, write_timeout=settings.write_timeout
     )
     web = Web(
         reactor,
@@ -59,7 +61,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
         access=access_log.append if access_log else None,
     )
 
-    for node in (sockets, crew, crosstown, access_log, connections, web):
+    for node in (sockets, hub, crew, crosstown, access_log, connections, web):
         if node is not None:
             root.addService(node)
     return root

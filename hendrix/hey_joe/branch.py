@@ -43,8 +43,11 @@ class NoHub(LocalError):
 class Jobs(Protocol):
     """Who does the jobs of queues."""
 
-    def do(self, number: int, queue: str, message: Message) -> None:
-        """Do a job, then say `Branch.done` or `Branch.failed`; or say `Branch.refused`."""
+    def do(self, number: int, queue: str, message: Message, wanted: bool) -> None:
+        """Do a job, then say `Branch.done` or `Branch.failed`; or say `Branch.refused`.
+
+        :param wanted: whether somebody wants what comes of it.
+        """
 
 
 class Branch:
@@ -151,6 +154,11 @@ class Branch:
         self.rules.set(pattern, rule)
         self.tell(["rule", pattern, {"history": rule.history, "age": rule.age, "policy": rule.policy}])
 
+    @property
+    def subscribers(self) -> int:
+        """How many there are in this process."""
+        return len(self._members)
+
     def numbers(self) -> dict[str, int | float]:
         return {"members": len(self._members), "waiting": sum(len(member) for member in self._members.values())}
 
@@ -158,6 +166,7 @@ class Branch:
         """The hub has gone, or we leave it: the members are cut."""
         if not self.alive:
             return
+        self._drain()
         self.alive = False
         for member in list(self._members.values()):
             subscriber = member.subscriber
@@ -265,11 +274,9 @@ class Branch:
     def _answer(self, number: int, value: Any) -> None:
         self._answered(number, True, value)
 
-    def _job(self, number: int, queue: str, topic: str, id: str, time: float, payload_text: str) -> None:
-        if self.jobs is None:
-            self.refused(number)
-        else:
-            self.jobs.do(number, queue, Message(topic, id, time, payload_text))
+    def _job(self, number: int, queue: str, wanted: bool, topic: str, id: str, time: float, payload_text: str) -> None:
+        assert self.jobs is not None  # who has none serves no queue
+        self.jobs.do(number, queue, Message(topic, id, time, payload_text), wanted)
 
 
 class Member(Inbox):

@@ -116,10 +116,6 @@ class Connections(Service):
         super().startService()
         self.draining = False
         self._sweep.start(SWEEP, now=False)
-        hub = self._hub()
-        if hub is not None:
-            self._member = hub.join(self)
-            self._member.subscribe({ORDERS: None})
         current = self
 
     def stopService(self) -> Deferred[None]:
@@ -161,6 +157,10 @@ class Connections(Service):
     # Connections. Reactor thread.
 
     def add(self, connection: Connection) -> None:
+        hub = self._hub()
+        if self._member is None and hub is not None:
+            self._member = hub.join(self)
+            self._member.subscribe({ORDERS: None})
         self.open[connection.id] = connection
         if connection.user_key is not None:
             self._of_user.setdefault(connection.user_key, set()).add(connection)

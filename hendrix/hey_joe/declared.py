@@ -48,6 +48,11 @@ class Handler:
     pattern: str | None
     places: int
 
+    @property
+    def key(self) -> str:
+        """What takes the place of another of the same key, as when a module is loaded again."""
+        return self.queue or f"{self.pattern} {self.name}"
+
 
 class Listener(Protocol):
     """Who hears of it (any thread)."""
@@ -71,8 +76,7 @@ class Declared:
             self._listener.rule_declared(pattern, rule)
 
     def handler(self, handler: Handler) -> None:
-        """One of the same name and place takes the place of the one before, as when a module is loaded again."""
-        self.handlers[handler.queue or f"{handler.pattern} {handler.name}"] = handler
+        self.handlers[handler.key] = handler
         if self._listener is not None:
             self._listener.handler_declared(handler)
 

@@ -6,8 +6,10 @@ Any thread may call these; none but `position`, `presence` and `history` waits f
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
+from hendrix.crosstown.task import name_of
 from hendrix.hey_joe import branch as _branch
 from hendrix.hey_joe.branch import NoHub
 from hendrix.hey_joe.declared import Event, Handler, declared
@@ -56,7 +58,7 @@ def on(pattern: str, *, everywhere: bool = False, threads: int = 1) -> Callable[
     places = _places(threads)
 
     def decorated(function: Function) -> Function:
-        name = _name(function)
+        name = _name_of(function)
         declared.handler(Handler(function, name, None if everywhere else f"on {pattern} {name}", pattern, places))
         return function
 
@@ -73,7 +75,7 @@ def consumer(queue: str, *, threads: int = 1) -> Callable[[Function], Function]:
     places = _places(threads)
 
     def decorated(function: Function) -> Function:
-        declared.handler(Handler(function, _name(function), queue, None, places))
+        declared.handler(Handler(function, _name_of(function), queue, None, places))
         return function
 
     return decorated
@@ -126,5 +128,8 @@ def _places(threads: int) -> int:
     return threads
 
 
-def _name(function: Function) -> str:
-    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+def _name_of(function: Function) -> str:
+    """With its module. Raises TypeError for what cannot be called, or has to be awaited."""
+    if not callable(function) or iscoroutinefunction(function):
+        raise TypeError(f"a handler is a plain function, which is called on the crew, not {function!r}")
+    return f"{getattr(function, '__module__', '')}.{name_of(function)}"

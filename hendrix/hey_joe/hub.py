@@ -27,7 +27,7 @@ Entries that go to a branch::
     ["message", topic, id, time, payload]
     ["gap", topic, count or null, reason]
     ["joined", number, position, [[pattern, reason], ...], [message, ...]]
-    ["job", job, queue, topic, id, time, payload]
+    ["job", job, queue, wanted, topic, id, time, payload]   wanted: somebody wants the result
     ["reply", number, true, result] or ["reply", number, false, why]
     ["answer", number, value]
 
@@ -241,7 +241,8 @@ class Hub:
 
     def _send_job(self, remote: Remote, job: Job[Remote]) -> None:
         message = job.message
-        remote.add(["job", job.number, job.queue.name, *_entry(message)[1:]], message.size)
+        wanted = job.then is not None or job.asker is not None
+        remote.add(["job", job.number, job.queue.name, wanted, *_entry(message)[1:]], message.size)
 
     def _done(self, remote: Remote, number: int, result: str | None) -> None:
         job = self.queues.done(number)

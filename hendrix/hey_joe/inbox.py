@@ -124,8 +124,10 @@ class Inbox:
 
     def _make_room(self) -> None:
         while len(self._items) > 1 and (len(self._items) > self._most[0] or self._size > self._most[1]):
-            oldest = next((message for message in self._items if message.policy != "disconnect"), None)
-            if oldest is None:
+            oldest = self._items[0]
+            if oldest.policy == "disconnect":
+                oldest = next((message for message in self._items if message.policy != "disconnect"), oldest)
+            if oldest.policy == "disconnect":
                 subscriber = self.subscriber
                 assert subscriber is not None
                 self.close()

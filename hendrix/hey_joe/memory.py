@@ -125,7 +125,8 @@ class History:
             self._drop(past)
 
     def _drop(self, past: _Past) -> None:
-        past.lost, message = past.kept.popleft()
+        offset, message = past.kept.popleft()
+        past.lost = max(past.lost, offset)
         self.size -= message.size
 
     def _forget(self) -> None:

@@ -1,0 +1,72 @@
+"""The node "hub": the hub of the tree, or the way of a worker to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.task import LoopingCall
+
+from hendrix.crosstown import traffic
+from hendrix.hey_joe import branch as branches
+from hendrix.hey_joe.branch import Branch
+from hendrix.hey_joe.declared import declared
+from hendrix.hey_joe.handling import Handling
+from hendrix.hey_joe.hub import Hub
+from hendrix.hey_joe.uplink import Uplink, direct
+from hendrix.threads.mailbox import Mailbox
+
+# Seconds between two looks for what is too old.
+SWEEP = 1.0
+
+
+class HubService(Service):
+    """It starts before whatever publishes, and stops after it.
+
+    :param uplink: the way to the hub of another process. Without it, the hub is here.
+    :ivar hub: None if it is in another process.
+    :ivar branch: that of this process, while it runs.
+    """
+
+    name = "hub"
+
+    def __init__(self, reactor: Any, uplink: Uplink | None = None) -> None:
+        self._reactor, self._uplink = reactor, uplink
+        self.hub = Hub() if uplink is None else None
+        self.branch: Branch | None = None
+        self._sweep = LoopingCall(self.hub.sweep) if self.hub is not None else None
+
+    def describe(self) -> str:
+        if self.hub is not None:
+            return self.hub.describe()
+        members = self.branch.subscribers if self.branch is not None else 0
+        return f"of the parent, {members} subscriber{'s' * (members != 1)} here"
+
+    def numbers(self) -> dict[str, int | float]:
+        here = self.branch.numbers() if self.branch is not None else {}
+        return {**here, **(self.hub.numbers() if self.hub is not None else {})}
+
+    def startService(self) -> None:
+        super().startService()
+        uplink = self._uplink
+        if self.hub is not None:
+            theirs, uplink = direct()
+            self.hub.attach(theirs)
+        assert uplink is not None
+        self.branch = branches.current = Branch(uplink, Mailbox(self._reactor.callFromThread).post)
+        declared.listen(Handling(self.branch, lambda: traffic.serving))
+        if self._sweep is not None:
+            self._sweep.clock = self._reactor
+            self._sweep.start(SWEEP, now=False)
+
+    def stopService(self) -> None:
+        super().stopService()
+        declared.listen(None)
+        if self._sweep is not None and self._sweep.running:
+            self._sweep.stop()
+        if self.branch is not None:
+            if branches.current is self.branch:
+                branches.current = None
+            self.branch.close()
+        if self.hub is not None:
+            self.hub.stop()
