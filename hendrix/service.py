@@ -43,9 +43,7 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
     at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
     crosstown = CrosstownService(reactor, lambda: crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes)
-    connections = Connections(
-        reactor, lambda: crew.crew, lambda: hub.branch, grace=settings.grace, write_timeout=settings.write_timeout
-    )
+    connections = Connections(reactor, lambda: crew.crew, lambda: hub.branch, grace=settings.grace, write_timeout=settings.write_timeout)
     web = Web(
         reactor,
         sockets,

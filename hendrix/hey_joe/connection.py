@@ -207,8 +207,7 @@ class Connection:
         """Called each second or so: what is due? Reactor thread."""
         wire = self._wire
         if wire is not None and wire.pending and now - wire.since > self._house.write_timeout:
-            wire.abort()
-            self._ended(TOO_SLOW)
+            self._abort(TOO_SLOW)
 
     # The reactor thread: its wire.
 
@@ -265,9 +264,12 @@ class Connection:
 
     def cut_off(self) -> None:
         """At once: the process ends."""
+        self._abort(GONE)
+
+    def _abort(self, code: int) -> None:
+        self._ended(code)
         if self._wire is not None:
             self._wire.abort()
-        self._ended(GONE)
 
     # The reactor thread: the hub's `Subscriber`.
 

@@ -50,9 +50,10 @@ class EventStream(Connection):
             self._ended(code)
 
     def cut(self, code: int, reason: str) -> None:
-        if self._wire is not None and code == TOO_SLOW:
-            self._wire.abort()  # it takes nothing
-        self.shut(code, reason)
+        if code == TOO_SLOW:
+            self._abort(code)  # it takes nothing
+        else:
+            self.shut(code, reason)
 
     def leave(self) -> None:
         self._transmit(f"retry: {random.randint(*COME_BACK)}\n".encode())  # part of the last event

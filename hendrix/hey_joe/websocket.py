@@ -216,13 +216,11 @@ class WebSocket(Connection):
         silent = now - self._heard
         if self._closing:
             if now - self._closing > CLOSING:
-                wire.abort()
-                self._ended(self._said)
+                self._abort(self._said)
             return
         if terms.heartbeat and not self._stopped:
             if silent > 2 * terms.heartbeat:
-                wire.abort()
-                self._ended(GONE)
+                self._abort(GONE)
                 return
             if silent > terms.heartbeat and not self._pinged:
                 self._pinged = True

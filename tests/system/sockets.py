@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import socket
 import struct
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
+from certificates import Certificate
 from harness import Site
 
+DEADLINE: Final = 60.0
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT: Final = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 """What belongs to the key (RFC 6455 section 1.3)."""
@@ -172,7 +175,24 @@ def frame(opcode: int, payload: bytes = b"", *, first: int = 0x80, masked: bool 
     return head + (b"\0\0\0\0" if masked else b"") + payload
 
 
-def read_all(sock: socket.socket) -> bytes:
-    """Until its end."""
-    pieces: Iterable[bytes] = iter(lambda: sock.recv(65536), b"")
-    return b"".join(pieces)
+def endpoints(directory: Path, certificate: Certificate) -> tuple[str, str, str]:
+    """One for each lane: tcp, unix, TLS."""
+    return (
+        "tcp:0:interface=127.0.0.1",
+        f"unix:{directory}/socket",
+        f"ssl:0:interface=127.0.0.1:privateKey={certificate.key}:certKey={certificate.cert}",
+    )
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def seen(site: Site) -> list[Any]:
+    """What the handlers of the application "realtime" have noted."""
+    found: list[Any] = json.loads(site.get("/seen").body)
+    return found

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Answered, Client, frame
+from sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Answered, Client, endpoints, eventually, frame, seen
 
 from certificates import Certificate
 from harness import Site
-
-LANES = ["tcp", "unix", "tls"]
-DEADLINE = 60.0
-
-
-def endpoints(directory: Any, certificate: Certificate) -> tuple[str, ...]:
-    """One of each lane, in the order of `LANES`."""
-    return (
-        "tcp:0:interface=127.0.0.1",
-        f"unix:{directory}/socket",
-        f"ssl:0:interface=127.0.0.1:privateKey={certificate.key}:certKey={certificate.cert}",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +18,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> 
         yield site
 
 
-@pytest.fixture(params=range(3), ids=LANES)
+@pytest.fixture(params=range(3), ids=["tcp", "unix", "tls"])
 def lane(request: pytest.FixtureRequest) -> int:
     return int(request.param)
-
-
-def eventually(condition: Callable[[], bool], complaint: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.01)
-
-
-def seen(site: Site) -> list[Any]:
-    """What the handlers have noted."""
-    found: list[Any] = json.loads(site.get("/seen").body)
-    return found
 
 
 # Messages.
@@ -206,7 +179,7 @@ def test_the_end_reaches_on_close_once_with_its_code(site: Site, lane: int) -> N
                 found[path.rpartition("/")[2]] += code
         return found
 
-    eventually(lambda: codes() == {"one": [4321], "two": [1006], "three": [4000]}, f"not so: {codes()}")
+    eventually(lambda: codes() == {"one": [4321], "two": [1006], "three": [4000]})
 
 
 def test_a_handler_that_raises(site: Site) -> None:
@@ -221,19 +194,21 @@ def test_a_handler_that_raises(site: Site) -> None:
         assert client.receive() == "hello"
 
 
-def test_a_handler_that_sleeps_delays_nobody(site: Site, lane: int) -> None:
-    """Three of the four threads sleep."""
-    with Client(site, "/slow", address=lane) as first, Client(site, "/slow") as second, Client(site, "/slow", address=2) as third:
+def test_a_handler_that_sleeps_delays_nobody(site: Site) -> None:
+    """Three of the four threads sleep, one for each lane."""
+    with Client(site, "/slow") as first, Client(site, "/slow", address=1) as second, Client(site, "/slow", address=2) as third:
         started = time.monotonic()
         for client in (first, second, third):
             client.send("3", "0")
-        with Client(site, "/echo", address=lane) as other:
-            for number in range(20):
-                other.send(str(number))
-                assert other.receive() == str(number)
-                assert site.get("/", address=lane).status == 200
+        for lane in range(3):
+            with Client(site, "/echo", address=lane) as other:
+                for number in range(20):
+                    other.send(str(number))
+                    assert other.receive() == str(number)
+                    assert site.get("/", address=lane).status == 200
         assert time.monotonic() - started < 3, "somebody has waited for the sleepers"
-        assert [first.receive(), first.receive()] == ["slept 3", "slept 0"], "messages of one connection stay in order"
+        for client in (first, second, third):
+            assert [client.receive(), client.receive()] == ["slept 3", "slept 0"], "messages of one connection stay in order"
 
 
 def test_a_logout_closes_the_connections_of_the_user_and_no_others(site: Site) -> None:
@@ -249,17 +224,14 @@ def test_a_logout_closes_the_connections_of_the_user_and_no_others(site: Site) -
 # Silence.
 
 
-def test_a_silent_client_is_pinged_and_then_dropped(site: Site) -> None:
-    with Client(site, "/beat") as client:
+def test_silence(site: Site) -> None:
+    """A silent client is pinged and then dropped; an idle one is let go."""
+    with Client(site, "/idle") as idle, Client(site, "/beat") as client:
         assert client.next() == (PING, b"")
         client.socket.sendall(frame(PONG))
         assert client.next() == (PING, b""), "it has answered"
         assert client.next() == (-1, None), "it has not"
-
-
-def test_an_idle_client_is_let_go(site: Site) -> None:
-    with Client(site, "/idle") as client:
-        assert client.next() == (CLOSE, (1000, "idle"))
+        assert idle.next() == (CLOSE, (1000, "idle"))
 
 
 # What breaks the protocol.

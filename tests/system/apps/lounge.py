@@ -65,7 +65,15 @@ def chat(request: HttpRequest, room: str) -> HttpResponse:
         left_open = connection.connection is not None  # by the handler before
         get_user_model().objects.filter(pk=ws.user.pk).update(first_name=text)
         name = get_user_model().objects.get(pk=ws.user.pk).first_name
-        ws.send({"user": ws.user.username, "said": name, "room": ws.state["room"], "left_open": left_open, "on": threading.current_thread().name})
+        ws.send(
+            {
+                "user": ws.user.username,
+                "said": name,
+                "room": ws.state["room"],
+                "left_open": left_open,
+                "on": threading.current_thread().name,
+            }
+        )
 
     hey_joe.accept(request, on_message=said, user=request.user, state={"room": room})
     request.session["room"] = room

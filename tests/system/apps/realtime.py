@@ -57,6 +57,8 @@ HANDLERS: dict[str, dict[str, Any]] = {
     "/forgive": {"on_message": fail, "on_close": note_close, "keep_on_error": True},
     "/act": {"on_message": act, "on_open": note_open, "on_close": note_close, "user": "jimi", "state": {"guitar": "strat"}},
     "/topics": {"topics": ["news.*", "chat.lobby"], "allow": ["free.**"]},
+    "/long": {"topics": "long"},
+    "/strict": {"topics": "strict"},
     "/old": {"allow": ["**"]},
     "/idle": {"idle_timeout": 1},
     "/beat": {"heartbeat": 1},
@@ -74,9 +76,9 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
     if path == "/seen":
         body = json.dumps(seen).encode()
     elif path == "/publish":
-        hey_joe.publish(query["topic"], json.loads(query["payload"]))
+        hey_joe.publish(query["topic"], json.load(environ["wsgi.input"]))
     elif path == "/history":
-        hey_joe.topic(query["topic"], history=int(query["count"]))
+        hey_joe.topic(query["topic"], history=int(query["count"]), policy=query.get("policy", "oldest"))
     elif path == "/send":
         hey_joe.send_to(query["id"], query["text"])
     elif path == "/close":
