@@ -27,7 +27,7 @@ def served() -> dict[str, File]:
     """By path."""
     found = {}
     for name, kind in (("hey_joe.js", "text/javascript; charset=utf-8"), ("hey_joe.d.ts", "text/plain; charset=utf-8")):
-        content = files("hendrix.hey_joe").joinpath("static", name).read_bytes()
+        content = (files("hendrix.hey_joe") / "static" / name).read_bytes()
         tag = hashlib.sha256(content).hexdigest()[:12]
         stem, _, end = name.partition(".")
         found[PREFIX + name] = File(content, kind, HOUR, f'"{tag}"')

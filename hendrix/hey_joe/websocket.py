@@ -192,8 +192,17 @@ class WebSocket(Connection):
             self._wire.resume()
             self._decode()
 
-    def end(self, said: tuple[int, bytes]) -> None:
-        if self.closed is None:
+    def leave(self) -> None:
+        """When what has come is handled, for a handler may still have something to say."""
+        if self.in_line and not self._closing:
+            self._happened(END, None)
+        else:
+            super().leave()
+
+    def end(self, said: tuple[int, bytes] | None) -> None:
+        if said is None:
+            super().leave()
+        elif self.closed is None:
             self._finish(*said)
 
     def _finish(self, code: int, answer: bytes) -> None:
