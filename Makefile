@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons bench fuzz docs tools clean
+.PHONY: help serve test check unit test-pythons autobahn bench fuzz docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -36,6 +36,10 @@ unit: $(VENV)/.test ## the tests that need no process and no server
 test-pythons: ## the unit tests on each interpreter at hand
 	@set -e; for python in $$(.ci/python --all); do echo "== $$python"; $(MAKE) unit PYTHON="$$python"; done
 
+autobahn: $(VENV)/.test ## all of the Autobahn test suite against our WebSockets: about 20 minutes (CASES=12.1.*,12.2.* are some of it)
+	.ci/wstest
+	AUTOBAHN='$(or $(CASES),*)' $(PYTEST) -s tests/system/test_autobahn.py
+
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
 	$(BIN)/python bench/bench.py $(ARGS)
@@ -54,7 +58,8 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl || true
+	@.ci/tools curl openssl chromium chromedriver=chromium-driver || true
+	@.ci/wstest || true
 
 # One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.
 $(VENV)/.made: setup.py

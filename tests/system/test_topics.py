@@ -123,7 +123,7 @@ def test_the_stream_is_one_and_has_the_fields_of_the_view(site: Site, lane: int)
             "X-View: yes",
         ):
             assert field in stream.head
-        assert "text/plain" not in stream.head
+        assert "text/html" not in stream.head
 
 
 def test_text_of_many_lines_is_one_event(site: Site) -> None:

@@ -56,7 +56,8 @@ HANDLERS: dict[str, dict[str, Any]] = {
     "/fail": {"on_message": fail, "on_close": note_close},
     "/forgive": {"on_message": fail, "on_close": note_close, "keep_on_error": True},
     "/act": {"on_message": act, "on_open": note_open, "on_close": note_close, "user": "jimi", "state": {"guitar": "strat"}},
-    "/topics": {"topics": ["news.*", "chat.lobby"], "allow": ["free.**"]},
+    "/topics": {"topics": ["news.*", "chat.lobby"], "allow": ["free.**"], "user": "noel"},
+    "/streams": {"topics": ["chat.lobby"], "on_message": echo},
     "/long": {"topics": "long"},
     "/strict": {"topics": "strict"},
     "/old": {"allow": ["**"]},
@@ -82,13 +83,17 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
     elif path == "/send":
         hey_joe.send_to(query["id"], query["text"])
     elif path == "/close":
-        hey_joe.close_for(query["user"])
+        hey_joe.close_for(query["user"], code=int(query.get("code", 1008)))
+    elif path == "/page":
+        body = b'<!doctype html><title>a page</title><script src="/.hendrix/hey_joe.js"></script>'
+    elif path.startswith("/streams") and "HTTP_UPGRADE" in environ:
+        query["status"] = "403 No WebSockets here"
     elif (first := "/" + path.split("/")[1]) in HANDLERS:
         connection = hey_joe.accept(environ, **HANDLERS[first])
         if "early" in query:
             connection.send(query["early"])
     status = query.get("status", "200 OK")
     start_response(
-        status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Set-Cookie", "guitar=strat"), ("X-View", "yes")]
+        status, [("Content-Type", "text/html"), ("Content-Length", str(len(body))), ("Set-Cookie", "guitar=strat"), ("X-View", "yes")]
     )
     return [body]
