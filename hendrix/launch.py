@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from hendrix.errors import ConfigurationError
+from hendrix.errors import ChildError, ConfigurationError, GivenUp
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore
@@ -82,6 +82,10 @@ class Launch:
 
 def explain(error: BaseException) -> str:
     """A line for the operator. A traceback stands above it for what is not a setting's fault: a cause, or an unforeseen error."""
+    if isinstance(error, ChildError):
+        return str(error)
+    if isinstance(error, GivenUp):
+        return f"hendrix: error: {error}"
     if not isinstance(error, ConfigurationError):
         return _traceback(error) + f"hendrix: error: the start failed: {type(error).__name__}: {error}"
     return (_traceback(error.__cause__) if error.__cause__ else "") + f"hendrix: error: {error}"

@@ -22,10 +22,12 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.python import usage
 
+from hendrix.environment import completed
 from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
     application,
+    control,
     directory,
     endpoint,
     header_value,
@@ -34,9 +36,11 @@ from hendrix.values import (
     one_of,
     path,
     seconds,
+    secret,
     size,
     text,
     whole,
+    workers,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +107,18 @@ class Settings:
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
     )  # fmt: skip
+    workers: int | None = setting(
+        None, LIMITS, "N", workers,
+        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.",
+        shown="WEB_CONCURRENCY, or 0",
+    )  # fmt: skip
+    max_requests: int = setting(
+        0, LIMITS, "N", whole(0, 1_000_000_000),
+        "Replace a worker after so many requests, and up to a tenth more at random; 0 is never.", shown="0",
+    )  # fmt: skip
+    max_rss: int = setting(
+        0, LIMITS, "SIZE", size(0, 1 << 50), "Replace a worker that has come to use so much memory; 0 is never.", shown="0"
+    )
     threads: int = setting(8, LIMITS, "N", whole(1, 1024), "Requests the application may work on at the same time.", shown="8")
     backlog: int = setting(
         1024, LIMITS, "N", whole(1, 1_000_000),
@@ -133,6 +149,14 @@ class Settings:
         "Of silence, after which a WebSocket is pinged and an event stream written to; 0 for never. A WebSocket that is silent for "
         "as long again is gone.", shown="25",
     )  # fmt: skip
+    request_timeout: float = setting(
+        0.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For the application to answer; then it is logged where its thread is, and the client hears 503; 0 is no limit.", shown="0",
+    )  # fmt: skip
+    worker_timeout: float = setting(
+        30.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For a worker whose reactor stands still; then the stacks of its threads are logged and it is replaced; 0 is never.", shown="30",
+    )  # fmt: skip
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
@@ -161,6 +185,17 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    secret: str | None = setting(
+        None, APP, "TEXT", secret,
+        "What signs the tokens for POST /.hendrix/publish. In HENDRIX_SECRET it is not seen in the list of processes.",
+        shown="SECRET_KEY of the Django project",
+    )  # fmt: skip
+    control: str | None = setting(
+        None, FILES, "PATH", control,
+        "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "
+        "(site.pid has site.control), or in a directory of the user.",
+        complete=usage.CompleteFiles("*.control"),
+    )  # fmt: skip
     access_log: str | None = setting(
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )
@@ -184,6 +219,11 @@ class Settings:
             if name not in TABLE:
                 raise ConfigurationError(f"{name}: there is no such setting{_nearest(name, TABLE)}")
         return cls(**mapping)
+
+    @classmethod
+    def from_environment(cls, given: Mapping[str, Any]) -> Settings:
+        """Settings from keywords, and from the environment those that are not given."""
+        return cls.from_mapping(completed(given, TABLE, os.environ))
 
 
 # Settings.__dataclass_fields__ and not fields(): the latter leaves out InitVar.
@@ -271,9 +311,9 @@ class Options(usage.Options):
             raise usage.UsageError(str(error)) from None
 
     def to_settings(self) -> Settings:
-        """What was given, checked; raises `ConfigurationError`."""
+        """What was given, here or in the environment, checked; raises `ConfigurationError`."""
         given = {name: self.get(flag(name)[2:]) for name in TABLE}
-        return Settings.from_mapping({name: value for name, value in given.items() if value is not None})
+        return Settings.from_environment({name: value for name, value in given.items() if value is not None})
 
     def getUsage(self, width: int | None = None) -> str:
         """The options by group, each with its unit and default."""
@@ -282,6 +322,7 @@ class Options(usage.Options):
         for group in dict.fromkeys(row.group for row in TABLE.values()):
             rows = [(f"{flag(n)}={r.value}", _with_default(r)) for n, r in TABLE.items() if r.group == group]
             parts.append(f"\n{group}:\n" + "".join(_entry(name, words, width) for name, words in rows))
+        parts.append("\n" + textwrap.fill("Options may come from the environment: --max-body is HENDRIX_MAX_BODY.", width) + "\n")
         parts.append("\nOther:\n" + _entry("--version", "Show the versions.", width) + _entry("--help", "Show this.", width))
         return "".join(parts)
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hendrix.channel.crew_service import CrewService
-from hendrix.channel.site import Limits
+from twisted.application.service import Service
+
 from hendrix.channel.sockets import Sockets
-from hendrix.channel.web import Web
-from hendrix.crosstown.service import CrosstownService
-from hendrix.hey_joe import client_files
-from hendrix.hey_joe.connections import Connections
+from hendrix.control.address import address
+from hendrix.control.commands import Commands
+from hendrix.control.service import ControlService
+from hendrix.control.standard import add_standard
+from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.commands import add_hub
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch
-from hendrix.options import Options, Settings
-from hendrix.status.service import AccessLogService
+from hendrix.options import Options, Settings, flag
 from hendrix.supervision import Supervisor
+from hendrix.values import workers as number_of_workers
+from hendrix.workers.commands import add_workers
+from hendrix.workers.parent import workers_of
+from hendrix.workers.serving import Serving
+from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
@@ -30,39 +37,47 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
-    :param wrap: called with the application when it is loaded; gives the one to serve.
+    :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
     :raises ConfigurationError: a setting cannot work.
     """
     settings = _settings(options)
     reactor = reactor or _installed_reactor()
 
-    root = Supervisor("hendrix", outcome=Launch(reactor))
+    root = Supervisor("hendrix", clock=reactor, outcome=Launch(reactor))
+    commands = Commands()
+    where = address(settings.control, getattr(options, "parent", None) or {})
     sockets = Sockets(reactor, settings.listen)
+    count = _number_of_workers(settings)
+    add_standard(commands, root, reactor)
     hub = HubService(reactor)
-    crew = CrewService(reactor, settings.threads)
-    access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
-    at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
-    crosstown = CrosstownService(reactor, lambda: crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes)
-    connections = Connections(reactor, lambda: crew.crew, lambda: hub.branch, grace=settings.grace, write_timeout=settings.write_timeout)
-    web = Web(
-        reactor,
-        sockets,
-        crew,
-        crosstown,
-        lambda: _load(settings, wrap),
-        _name(settings),
-        limits=_limits(settings),
-        server_header=settings.server_header,
-        trusted=settings.trusted_proxy,
-        grace=settings.grace,
-        port_file=settings.port_file,
-        access=access_log.append if access_log else None,
-    )
+    add_hub(commands, lambda: hub.branch)
+    serves: list[Service]
+    if count:
+        workers = workers_of(reactor, settings, count, sockets)
+        add_workers(commands, workers)
+        workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
+        serves = [workers, Signals(reactor, workers.signals)]
+    else:
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), shared=False)
+        serving.add_commands(commands)
+        serves = [*serving, Signals(reactor, serving.signals)]
 
-    for node in (sockets, hub, crew, crosstown, access_log, connections, web):
-        if node is not None:
-            root.addService(node)
+    for node in (*([ControlService(reactor, commands, where)] if where else []), sockets, hub, *serves):
+        root.addService(node)
     return root
+
+
+def _number_of_workers(settings: Settings) -> int:
+    count = settings.workers
+    if count is None:
+        try:
+            count = number_of_workers(os.environ.get("WEB_CONCURRENCY") or 0)
+        except ValueError as error:
+            raise ConfigurationError(f"WEB_CONCURRENCY={os.environ['WEB_CONCURRENCY']}: {error}") from None
+    for name in ("max_requests", "max_rss"):
+        if not count and getattr(settings, name):
+            raise ConfigurationError(f"{flag(name)}={getattr(settings, name)}: only a worker can be replaced; give --workers=1 or more")
+    return count
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
@@ -70,31 +85,12 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
         return options
     if isinstance(options, Options):
         return options.to_settings()
-    return Settings.from_mapping(options)
+    return Settings.from_environment(options)
 
 
 def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:
     application, name = load(settings)
-    return client_files.beside(wrap(application) if wrap else application), name
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_head=settings.max_head,
-        max_body=settings.max_body,
-        header_timeout=settings.header_timeout,
-        body_timeout=settings.body_timeout,
-        keepalive=settings.keepalive,
-        write_timeout=settings.write_timeout,
-        backlog=settings.backlog,
-    )
-
-
-def _name(settings: Settings) -> str:
-    """What the application is called until it is loaded."""
-    if isinstance(settings.wsgi, str):
-        return settings.wsgi
-    return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
+    return (wrap(application) if wrap else application), name
 
 
 def _installed_reactor() -> Any:

@@ -24,6 +24,12 @@ def text(value: Any) -> str:
     return value
 
 
+def secret(value: Any) -> str:
+    if not isinstance(value, str) or len(value) < 16 or not value.isprintable():
+        raise ValueError("give at least 16 characters, as openssl rand -hex 32 makes them")
+    return value
+
+
 def whole(low: int, high: int) -> Reader:
     def read(value: Any) -> int:
         try:
@@ -35,6 +41,16 @@ def whole(low: int, high: int) -> Reader:
         return number
 
     return read
+
+
+def workers(value: Any) -> int:
+    """A number of processes; ``auto`` is one for each core that this process may use."""
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return int(whole(0, 512)(value))
+    except ValueError:
+        raise ValueError("give a whole number from 0 to 512, or auto for one for each core") from None
 
 
 def size(low: int, high: int) -> Reader:
@@ -88,6 +104,10 @@ def directory(value: Any) -> str:
 
 def log_file(value: Any) -> str:
     return "-" if value == "-" else path(value)
+
+
+def control(value: Any) -> str:
+    return "off" if value == "off" else path(value)
 
 
 def application(value: Any) -> Any:

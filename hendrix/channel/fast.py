@@ -175,6 +175,7 @@ class Acceptor:
     :param listening: non-blocking; closed by `stop`.
     :param connected: called with each new socket and the client's address, on the thread that accepted it.
     :param call_later: calls a function after so many seconds; called on any thread.
+    :param at_once: how many to accept before others have their turn.
     :ivar closed: it has been stopped, and all that it ever accepts has been.
     """
 
@@ -191,10 +192,12 @@ class Acceptor:
         listening: socket.socket,
         connected: Callable[[socket.socket, object], None],
         call_later: Callable[..., object],
+        at_once: int = AT_ONCE,
     ) -> None:
         self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
         self._fd = listening.fileno()
         self._stopped = False
+        self._at_once, self._at_last = at_once, self.AT_LAST
         self.closed = False
 
     def start(self) -> None:
@@ -203,7 +206,7 @@ class Acceptor:
     def ready(self) -> None:
         stopped = self._stopped
         try:
-            for _ in range(self.AT_LAST if stopped else self.AT_ONCE):
+            for _ in range(self._at_last if stopped else self._at_once):
                 connection, address = self._socket.accept()
                 self._connected(connection, address)
         except (BlockingIOError, ConnectionAbortedError):
@@ -229,8 +232,13 @@ class Acceptor:
     def fail(self) -> None:
         self.arm()
 
-    def stop(self) -> None:
-        """Accept what the kernel has completed already, and no more (the reactor thread). If a worker has it, that sees to it."""
+    def stop(self, accept: bool = True) -> None:
+        """Accept what the kernel has completed already, and no more (the reactor thread). If a worker has it, that sees to it.
+
+        :param accept: False leaves that to other processes, which have the socket too.
+        """
+        if not accept:
+            self._at_last = 0
         self._stopped = True
         if self._lane.claim(self, self._fd):
             self.ready()

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import READ, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import IMPATIENT, LINGERING, SENDING, Last, Peer, Site
+from hendrix.channel.site import IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -102,7 +102,7 @@ class FastConnection:
         self.fd = sock.fileno()
         self.owners = owners
         self.open = self.left = True  # whoever finds it closed before `close` says why met a broken connection
-        self.leaving = False
+        self.leaving = 0
         self.draining: bool | Last = False
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
@@ -174,7 +174,7 @@ class FastConnection:
                     self._wait_to_send()
                     return
             stage = parser.stage
-        if self.leaving and (stage == IDLE or parser is None) and not watch.watches(self):
+        if self.leaving == NOW and (stage == IDLE or parser is None) and not watch.watches(self):
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -203,6 +203,12 @@ class FastConnection:
     def unanswered(self) -> int:
         """How many requests have come and not been begun (the owner)."""
         return len(self._parser.requests) if self._parser is not None else 0
+
+    @property
+    def title(self) -> str:
+        """What is being answered, for people (any thread)."""
+        response = self.response
+        return "" if response is None else response.title
 
     def run(self, worker: Worker) -> None:
         parser = self._parser
@@ -336,7 +342,7 @@ class FastConnection:
             self._part()
         elif parser is not None and (parser.requests or self._refusal is not None):
             self._queue(parser)
-        elif self.leaving:
+        elif self.leaving == NOW:
             self.stage = IDLE
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
@@ -521,10 +527,10 @@ class FastConnection:
         self._lane.forget(self.fd)
         self.close(reset=self.stage == SENDING)
 
-    def drain(self) -> None:
-        """Answer what has come, then close: now, if nothing has."""
-        self.leaving, self.draining = True, Last(self)
-        if self._lane.claim(self, self.fd):
+    def drain(self, when: int = NOW) -> None:
+        """Answer what has come, then close. If nothing has: `NOW`, or after the answer to what comes yet (`LAST`)."""
+        self.leaving, self.draining = when, Last(self)
+        if when == NOW and self._lane.claim(self, self.fd):
             if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
                 self._lane.forget(self.fd)
                 self.close()

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, IMPATIENT, LINGERING, SENDING, Last, Peer, Site
+from hendrix.channel.site import BUSY, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.channel.wires import TransportWire
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
@@ -52,7 +52,7 @@ class ReactorConnection(Protocol):
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
         self.peer: Peer = UNKNOWN
-        self.leaving = False
+        self.leaving = 0
         self.lost = threading.Event()
         self.room = threading.Event()
         self.stage: int = HEAD
@@ -141,7 +141,7 @@ class ReactorConnection(Protocol):
         elif self._refusal is not None:
             self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
             self._close()
-        elif self.leaving and self._parser.stage == IDLE or self._parser.finished:
+        elif self.leaving == NOW and self._parser.stage == IDLE or self._parser.finished:
             self._close()
         else:
             self._wait()
@@ -319,10 +319,10 @@ class ReactorConnection(Protocol):
         else:
             self._close()
 
-    def drain(self) -> None:
-        """Answer what has come, then close: now, if nothing has."""
-        if not self.leaving:
-            self.leaving = True
+    def drain(self, when: int = NOW) -> None:
+        """Answer what has come, then close. If nothing has: `NOW`, or after the answer to what comes yet (`LAST`)."""
+        if self.leaving < when:
+            self.leaving = when
             self._go_on()
 
     def cut(self) -> None:
@@ -340,6 +340,11 @@ class Turn:
         self.stamp: Stamp = connection.site.stamp
         self.draining = Last(connection)
         self._response: Response | None = None
+
+    @property
+    def title(self) -> str:
+        """What is being answered, for people (any thread)."""
+        return f"{self._request.method} {self._request.target}"
 
     def run(self, worker: Worker) -> None:
         self._connection.site.respond(self._request, self._connection.peer, self, worker)

@@ -36,6 +36,10 @@ IMPATIENT = PeerError(400, "the client sent more before it had the answer to its
 # What a connection waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
 SENDING, LINGERING, BUSY = range(3, 6)
 
+# How a connection leaves when its process is about to end: after the answer to the request that it has or that comes yet, or at once if
+# it has none.
+LAST, NOW = 1, 2
+
 # Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
 LINGER = 5.0
 
@@ -131,10 +135,10 @@ class Site:
 class Leaving(Protocol):
     """A connection, as far as `Last` knows it.
 
-    :ivar leaving: the process is about to end.
+    :ivar leaving: the process is about to end: 0, `LAST` or `NOW`.
     """
 
-    leaving: bool
+    leaving: int
 
     @property
     def unanswered(self) -> int:
@@ -150,7 +154,7 @@ class Last:
         self._connection = connection
 
     def __bool__(self) -> bool:
-        return self._connection.leaving and not self._connection.unanswered
+        return bool(self._connection.leaving) and not self._connection.unanswered
 
 
 NOT_A_REQUEST = Request()

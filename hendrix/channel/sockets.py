@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
@@ -24,12 +26,15 @@ from twisted.internet.endpoints import (
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolNegotiationFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.tls import ssl_endpoint
+from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
+
+log = Logger(namespace="hendrix.sockets")
 
 PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
 # Connections that the kernel completes for us while we are busy. Twisted's 50 is soon full, and then clients wait a second to try again.
@@ -63,10 +68,11 @@ class Listener:
     port: IListeningPort
     reception: Reception
     plain: bool
+    certificates: Certificates | None = None
 
-    @property
+    @cached_property
     def address(self) -> str:
-        """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+        """Where it listens, or has listened, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
@@ -114,6 +120,11 @@ class Sockets(Service):
     def describe(self) -> str:
         return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
 
+    def check(self) -> None:
+        """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
+        for one in self._listen:
+            self._endpoint(one, _name(one))
+
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
         for one in self._listen:
@@ -138,13 +149,18 @@ class Sockets(Service):
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
-            self.listeners.append(Listener(name, port, reception, AVAILABLE and type(endpoint) in PLAIN))
+            plain = AVAILABLE and type(endpoint) in PLAIN
+            self.listeners.append(Listener(name, port, reception, plain, getattr(endpoint, "certificates", None)))
 
         def failed(reason: Failure) -> None:
             raise _explain(name, reason.value) from None
 
+        self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
+
+    def wait_for(self, listening: Deferred[Any]) -> None:
+        """Raise what has failed already; what takes time is waited for in `startService`."""
         results: list[object] = []
-        done = maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed).addBoth(results.append)
+        done: Deferred[None] = listening.addBoth(results.append)
         if results:
             _raise_failure(results)
         else:
@@ -154,11 +170,35 @@ class Sockets(Service):
         if not isinstance(one, str):
             return one
         try:
+            if one.startswith("tls:"):
+                check_directory(one)
             return (one.startswith("ssl:") and ssl_endpoint(self._reactor, one)) or serverFromString(self._reactor, one)
         except ConfigurationError:
             raise
         except Exception as error:
             raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+
+    def renew_certificates(self) -> None:
+        """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
+        for listener in self.listeners:
+            if listener.certificates is not None:
+                try:
+                    listener.certificates.renew()
+                except ConfigurationError as error:
+                    log.error("{error}; the certificate that was read before stays in use", error=error)
+
+    def write_port_file(self, name: str) -> None:
+        """The addresses, a line for each; written in one go."""
+        text = "".join(f"{listener.address}\n" for listener in self.listeners)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".hendrix-")
+            with open(handle, "w") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, name)
+        except OSError as error:
+            advice = "give a file in a directory that this user may write to"
+            raise ConfigurationError(f"--port-file={name}: {error.strerror}; {advice}") from None
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -167,9 +207,13 @@ class Sockets(Service):
     async def _stop(self) -> None:
         for _, done in self._waiting:
             done.cancel()
-        for listener in self.listeners:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the ports. Does no harm when repeated."""
+        listeners, self.listeners = self.listeners, []
+        for listener in listeners:
             await maybeDeferred(listener.port.stopListening)
-        self.listeners = []
 
 
 def _raise_failure(results: list[object]) -> None:

@@ -1,13 +1,13 @@
 """The web node: the application on its listeners, and the drain.
 
 Stopping it is the drain: accept no more, answer what is in flight with ``Connection: close``, close what is idle, and after ``--grace``
-log what is left and cut it.
+log what is left and cut it. A *patient* drain, where other processes go on serving, loses no request of a client that keeps its connection
+for the next one: what is idle stays, has one more request answered, with ``Connection: close``, and is closed only at the end of the grace.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,11 +21,10 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.reactor_lane import ReactorConnection
-from hendrix.channel.site import Access, Limits, Peer, Site
+from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
 from hendrix.channel.wires import PlainWire
 from hendrix.crosstown.service import CrosstownService
-from hendrix.errors import ConfigurationError
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.forwarded import TrustedProxies
 from hendrix.wire.response import Stamp
@@ -40,6 +39,10 @@ SWEEP = 1.0
 ACCEPT_STEP = 0.001
 # Seconds between two looks at what is still in flight when draining.
 DRAIN_STEP = 0.02
+# Seconds at the end of a patient drain in which what is idle is closed, before anything is cut; a quarter of the grace if that is less.
+FAREWELL = 1.0
+# Connections that one process takes at once from a socket that others have too, so that a crowd is shared among them.
+SHARED_AT_ONCE = 4
 
 
 class Web(Service):
@@ -48,9 +51,15 @@ class Web(Service):
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
     :param grace: seconds for requests in flight when it is stopped.
+    :param shared: other processes serve the same sockets.
+    :ivar app_name: what the application is called.
+    :ivar patient: drain patiently; may be taken back during the drain.
+    :ivar on_deaf: called when the last connection has been accepted.
     """
 
     name = "web"
+    patient = False
+    on_deaf: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -67,9 +76,11 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
-        self._app_name = app_name
+        self.app_name = app_name
         self._limits, self._server_header, self._grace, self._port_file, self._access = limits, server_header, grace, port_file, access
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
@@ -78,10 +89,13 @@ class Web(Service):
         self._mailbox = Mailbox(reactor.callFromThread)
         self._sweep = LoopingCall(self._look_at_deadlines)
         self._sweep.clock = reactor
-        self._draining = False
+        self._leaving = 0
 
     def describe(self) -> str:
-        return f"{self._app_name} on {self._sockets.describe()}"
+        return f"{self.app_name} on {self._sockets.describe()}"
+
+    def numbers(self) -> dict[str, int]:
+        return {"connections": len(self._fast) + len(self._slow)}
 
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
@@ -92,8 +106,8 @@ class Web(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._draining = False
-        application, self._app_name = self._load()
+        self._leaving = 0
+        application, self.app_name = self._load()
         stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
@@ -103,8 +117,9 @@ class Web(Service):
         shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)
         self._sweep.start(min(SWEEP, shortest / 4), now=False)
         if self._port_file is not None:
-            self._write_port_file(self._port_file)
-        self._announce()
+            self._sockets.write_port_file(self._port_file)
+        if not self._shared:
+            self._announce()
 
     def _base(self, listener: Listener) -> dict[str, Any]:
         host = listener.port.getHost()
@@ -113,7 +128,7 @@ class Web(Service):
             name = "localhost"
         scheme = "https" if listener.secure else "http"
         port = str(getattr(host, "port", None) or (443 if listener.secure else 80))
-        return base_environ(name, port, scheme, multiprocess=False)
+        return base_environ(name, port, scheme, multiprocess=self._shared)
 
     def _serve(self, listener: Listener, site: Site) -> None:
         lane, crew = self._crew.lane, self._crew.crew
@@ -121,7 +136,8 @@ class Web(Service):
         if listener.plain and lane is not None:
             connected = partial(self._connected, lane, site)
             call_later = partial(self._reactor.callFromThread, self._reactor.callLater)
-            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later)
+            at_once = SHARED_AT_ONCE if self._shared else Acceptor.AT_ONCE
+            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later, at_once)
             self._acceptors.append(acceptor)
             acceptor.start()
             return
@@ -137,29 +153,17 @@ class Web(Service):
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
         connection = FastConnection(lane, site, sock, peer, self._fast)
-        if self._draining:
-            connection.drain()
+        if self._leaving:
+            connection.drain(self._leaving)
         try:
             connection.ready()
         except Exception:
             log.failure("a new connection cannot be served")
             connection.fail()
 
-    def _write_port_file(self, name: str) -> None:
-        text = "".join(f"{listener.address}\n" for listener in self._sockets.listeners)
-        try:
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".hendrix-")
-            with open(handle, "w") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, name)
-        except OSError as error:
-            advice = "give a file in a directory that this user may write to"
-            raise ConfigurationError(f"--port-file={name}: {error.strerror}; {advice}") from None
-
     def _announce(self) -> None:
         for listener in self._sockets.listeners:
-            log.info("serving {name} on {url}", name=self._app_name, url=listener.url)
+            log.info("serving {name} on {url}", name=self.app_name, url=listener.url)
         end = f"stop with Ctrl-C or kill {os.getpid()}: requests in flight have {self._grace:g} s"
         log.info("{crew}; {end}", crew=self._crew.describe(), end=end)
 
@@ -185,21 +189,14 @@ class Web(Service):
         return Deferred.fromCoroutine(self._drain())
 
     async def _drain(self) -> None:
-        self._draining = True
-        for listener in self._sockets.listeners:
-            if not listener.plain:
-                await maybeDeferred(listener.port.stopListening)
-        for acceptor in self._acceptors:
-            acceptor.stop()
-        while not all(acceptor.closed for acceptor in self._acceptors):
-            await deferLater(self._reactor, ACCEPT_STEP)
-        # Not before: it shuts down the socket that a worker may still be accepting from, and what waits there would be reset.
-        for listener in self._sockets.listeners:
-            if listener.plain:
-                await maybeDeferred(listener.port.stopListening)
+        deadline = self._reactor.seconds() + self._grace
+        self._leaving = LAST if self.patient else NOW
+        await self._stop_accepting()
+        self.on_deaf()
         if self.connections:
             log.info("draining; open connections: {count}", count=len(self.connections))
-        deadline = self._reactor.seconds() + self._grace
+        await self._wait_for_last_requests(deadline - min(FAREWELL, self._grace / 4))
+        self._leaving = NOW
         while self._open and self._reactor.seconds() < deadline:
             self._drain_step()
             if self._open:
@@ -208,6 +205,27 @@ class Web(Service):
         if self._sweep.running:
             self._sweep.stop()
         self._acceptors = []
+
+    async def _stop_accepting(self) -> None:
+        for listener in self._sockets.listeners:
+            if not listener.plain:
+                await maybeDeferred(listener.port.stopListening)
+        for acceptor in self._acceptors:
+            acceptor.stop(accept=not self.patient)
+        while not all(acceptor.closed for acceptor in self._acceptors):
+            await deferLater(self._reactor, ACCEPT_STEP)
+        # Not before: it shuts down the socket that a worker may still be accepting from, and what waits there would be reset.
+        for listener in self._sockets.listeners:
+            if listener.plain:
+                await maybeDeferred(listener.port.stopListening)
+
+    async def _wait_for_last_requests(self, until: float) -> None:
+        """The patience: each connection may have one more request answered."""
+        if self.patient:
+            for connection in self.connections:
+                _try(connection.drain, LAST)
+        while self.patient and self._open and self._reactor.seconds() < until:
+            await deferLater(self._reactor, DRAIN_STEP)
 
     @property
     def _open(self) -> bool:

@@ -371,6 +371,11 @@ class Place:
     def __init__(self, dispatcher: Dispatcher, lane: Lane, task: Task) -> None:
         self._dispatcher, self._lane, self._task = dispatcher, lane, task
 
+    @property
+    def title(self) -> str:
+        """What runs, for people (any thread)."""
+        return f"task {self._task.name} of {self._task.origin or 'no response'}"
+
     def run(self, worker: Worker | None) -> None:
         if worker is not None:
             worker.dispatch()  # no answer waits for a task
@@ -390,6 +395,10 @@ class Follow:
 
     def __init__(self, dispatcher: Dispatcher, response: Response) -> None:
         self._dispatcher, self._response = dispatcher, response
+
+    @property
+    def title(self) -> str:
+        return f"tasks of {self._response.title}"
 
     def run(self, worker: Worker) -> None:
         worker.dispatch()

@@ -53,6 +53,12 @@ class CrosstownService(Service):
         waiting = f"{d.waiting} waiting, " if d.waiting else ""
         return f"{len(d.running)} running, {waiting}{d.done} done, {d.failed} failed, {d.stopped} no-go{pool}"
 
+    def numbers(self) -> dict[str, int]:
+        d = self.dispatcher
+        if d is None:
+            return {}
+        return {"running": len(d.running), "waiting": d.waiting, "done": d.done, "failed": d.failed, "no_go": d.stopped}
+
     def startService(self) -> None:
         super().startService()
         crew = self._crew()

@@ -143,7 +143,7 @@ class HendrixDeploy:
             keywords["max_body"] = options["max_upload_bytes"]
         if options["loud"]:
             keywords.setdefault("access_log", "-")
-        return Settings.from_mapping({**keywords, **self._listen()})
+        return Settings.from_environment({**keywords, **self._listen()})
 
     def _listen(self) -> dict[str, Any]:
         """The keywords that say where to listen."""

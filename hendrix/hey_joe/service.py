@@ -36,6 +36,11 @@ class HubService(Service):
         self.branch: Branch | None = None
         self._sweep = LoopingCall(self.hub.sweep) if self.hub is not None else None
 
+    def attach(self, uplink: Uplink) -> None:
+        """Another process has come, and this is the way to it."""
+        assert self.hub is not None
+        self.hub.attach(uplink)
+
     def describe(self) -> str:
         if self.hub is not None:
             return self.hub.describe()

@@ -141,6 +141,7 @@ class Crew:
 
     def _work(self, worker: Worker) -> None:
         ready, clock, began = self.ready, self._clock, self.began
+        worker.ident = threading.get_ident()
         self._gate.acquire()
         looked = clock()
         while not self.quitting:
