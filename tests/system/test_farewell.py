@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from sockets import CLOSE, Client, endpoints
+from sockets import CLOSE, Client, endpoints, eventually, seen
 from test_topics import Stream, subscribed
 
 from certificates import Certificate
@@ -45,7 +45,7 @@ def test_all_hear_of_it(tmp_path: Path, certificate: Certificate) -> None:
 def test_a_handler_finishes_and_what_it_sends_arrives(tmp_path: Path) -> None:
     with Site("realtime:app", "--grace=20") as site, Client(site, "/slow") as client:
         client.send("1")
-        site.get("/")  # behind the message
+        eventually(lambda: ["slow", "1"] in seen(site))
         os.kill(site.pid, signal.SIGTERM)
         assert client.receive() == "slept 1"
         assert client.next() == (CLOSE, (1012, "the server restarts"))
@@ -57,7 +57,7 @@ def test_a_handler_finishes_and_what_it_sends_arrives(tmp_path: Path) -> None:
 def test_a_handler_that_does_not_end_is_left_behind(tmp_path: Path) -> None:
     with Site("realtime:app", "--grace=1", "--crosstown-grace=0") as site, Client(site, "/slow") as client:
         client.send("60")
-        site.get("/")
+        eventually(lambda: ["slow", "60"] in seen(site))
         os.kill(site.pid, signal.SIGTERM)
         assert client.closed() == 1006
         site.wait()

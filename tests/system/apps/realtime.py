@@ -1,6 +1,7 @@
 """Connections of each kind, in a bare application: the path says what its handlers do."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +18,7 @@ def echo(ws: Any, message: Any) -> None:
 
 
 def slow(ws: Any, message: str) -> None:
+    seen.append(["slow", message])
     time.sleep(float(message))
     ws.send(f"slept {message}")
 
@@ -93,7 +95,6 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         if "early" in query:
             connection.send(query["early"])
     status = query.get("status", "200 OK")
-    start_response(
-        status, [("Content-Type", "text/html"), ("Content-Length", str(len(body))), ("Set-Cookie", "guitar=strat"), ("X-View", "yes")]
-    )
+    fields = [("Content-Type", "text/html"), ("Content-Length", str(len(body))), ("Set-Cookie", "guitar=strat"), ("X-View", "yes")]
+    start_response(status, [*fields, ("X-Process", str(os.getpid()))])
     return [body]
