@@ -23,7 +23,7 @@ from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
-from hendrix.channel.wires import PlainWire
+from hendrix.channel.wires import Board
 from hendrix.crosstown.service import CrosstownService
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.forwarded import TrustedProxies
@@ -87,6 +87,7 @@ class Web(Service):
         self._slow: set[ReactorConnection] = set()
         self._acceptors: list[Acceptor] = []
         self._mailbox = Mailbox(reactor.callFromThread)
+        self._board = Board(reactor)
         self._sweep = LoopingCall(self._look_at_deadlines)
         self._sweep.clock = reactor
         self._leaving = 0
@@ -111,7 +112,7 @@ class Web(Service):
         stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
-            base, hand_over = self._base(listener), partial(self._mailbox.post, PlainWire, self._reactor)
+            base, hand_over = self._base(listener), partial(self._mailbox.post, self._board.connect)
             site = Site(application, base, self._limits, stamp, dispatcher, self._trusted, self._access, hand_over)
             self._serve(listener, site)
         shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)

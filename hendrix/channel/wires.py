@@ -6,12 +6,14 @@ of it runs on the reactor thread.
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections import deque
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer, IReadWriteDescriptor, ISSLTransport
+from twisted.internet.interfaces import IPushProducer, IReadDescriptor, ISSLTransport
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from hendrix.channel.site import LINGER
@@ -19,13 +21,75 @@ from hendrix.wsgi.call import Successor
 
 # Bytes of one read: what comes of them keeps others waiting.
 READ = 16384
+# Wires that are looked at before the reactor has its turn.
+AT_ONCE = 128
 # Bytes handed to a transport at once.
 PIECE = 65536
+
+log = Logger(namespace="hendrix.channel")
 
 DONTWAIT = socket.MSG_DONTWAIT
 
 
-@implementer(IReadWriteDescriptor)
+@implementer(IReadDescriptor)
+class Board:
+    """All plain wires of a process: to the reactor one descriptor, an epoll with the sockets in it. For each descriptor of its own the
+    reactor does more than is needed here.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+        self._poller: select.epoll | None = None
+        self._wires: dict[int, PlainWire] = {}
+
+    def connect(self, sock: socket.socket, unsent: list[bytes], successor: Successor) -> None:
+        """A socket has left the fast lane."""
+        if self._poller is None:
+            self._poller = select.epoll()
+            self.reactor.addReader(self)
+        wire = PlainWire(self, sock, successor)
+        self._wires[sock.fileno()] = wire
+        self._poller.register(sock.fileno(), select.EPOLLIN)
+        wire.start(unsent)
+
+    def want(self, fd: int, events: int) -> None:
+        """What a wire waits for."""
+        assert self._poller is not None
+        self._poller.modify(fd, events)
+
+    def forget(self, fd: int) -> None:
+        """Before a wire closes its socket."""
+        assert self._poller is not None
+        del self._wires[fd]
+        self._poller.unregister(fd)
+        if not self._wires:
+            self.reactor.removeReader(self)
+            self._poller.close()
+            self._poller = None
+
+    # What the reactor calls.
+
+    def doRead(self) -> None:
+        if self._poller is None:
+            return
+        wires = self._wires
+        for fd, events in self._poller.poll(0, AT_ONCE):
+            wire = wires.get(fd)  # one before it may have closed it
+            if wire is not None:
+                wire.ready(events)
+
+    def fileno(self) -> int:
+        return self._poller.fileno() if self._poller is not None else -1
+
+    def connectionLost(self, reason: object) -> None:
+        """The reactor stops."""
+        for wire in list(self._wires.values()):
+            wire.abort()
+
+    def logPrefix(self) -> str:
+        return "hendrix"
+
+
 class PlainWire:
     """A plain socket. What can be sent is sent at once, without a turn of the reactor.
 
@@ -33,20 +97,23 @@ class PlainWire:
     :ivar since: when it took some last, as `time.monotonic` says it.
     """
 
-    __slots__ = ("_closing", "_deadline", "_reactor", "_reading", "_socket", "_successor", "_unsent", "pending", "since")
+    __slots__ = ("_board", "_closing", "_deadline", "_events", "_fd", "_socket", "_successor", "_unsent", "pending", "since")
 
-    def __init__(self, reactor: Any, sock: socket.socket, unsent: list[bytes], successor: Successor) -> None:
-        self._reactor, self._socket, self._successor = reactor, sock, successor
+    def __init__(self, board: Board, sock: socket.socket, successor: Successor) -> None:
+        self._board, self._socket, self._successor = board, sock, successor
+        self._fd = sock.fileno()
+        self._events = select.EPOLLIN
         self._unsent: deque[memoryview] | None = None
         self._deadline: Any = None
         self.pending = 0
         self.since = time.monotonic()
-        self._reading = True
         self._closing = False
-        reactor.addReader(self)
+
+    def start(self, unsent: list[bytes]) -> None:
+        """With what could not be sent before."""
         for data in unsent:
             self._keep(memoryview(data))
-        successor.opened(self)
+        self._successor.opened(self)
 
     # What the successor calls.
 
@@ -67,20 +134,16 @@ class PlainWire:
 
     def pause(self) -> None:
         """Read no more until `resume`."""
-        if self._reading:
-            self._reading = False
-            self._reactor.removeReader(self)
+        self._want(self._events & ~select.EPOLLIN)
 
     def resume(self) -> None:
-        if not self._reading and self.fileno() >= 0:
-            self._reading = True
-            self._reactor.addReader(self)
+        self._want(self._events | select.EPOLLIN)
 
     def lose(self) -> None:
         """Send what is left, then close so that it arrives. The successor hears no more, but for `lost`."""
         if not self._closing:
             self._closing = True
-            self._deadline = self._reactor.callLater(LINGER, self.abort)
+            self._deadline = self._board.reactor.callLater(LINGER, self._close)
             self.resume()
             if not self._unsent:
                 self._part()
@@ -89,9 +152,21 @@ class PlainWire:
         """Close at once."""
         self._close()
 
-    # What the reactor calls.
+    # What the board calls.
 
-    def doRead(self) -> None:
+    def ready(self, events: int) -> None:
+        try:
+            if events & ~select.EPOLLOUT:
+                self._read()
+            if events & select.EPOLLOUT and self._unsent:
+                self._send()
+        except Exception:
+            log.failure("a connection failed: this is a bug in hendrix")
+            self._close()
+
+    # Inside.
+
+    def _read(self) -> None:
         try:
             data = self._socket.recv(READ, DONTWAIT)
         except BlockingIOError:
@@ -103,7 +178,7 @@ class PlainWire:
         elif not self._closing:
             self._successor.received(data)
 
-    def doWrite(self) -> None:
+    def _send(self) -> None:
         unsent = self._unsent
         assert unsent is not None
         try:
@@ -121,30 +196,24 @@ class PlainWire:
             self._close()
             return
         self._unsent = None
-        self._reactor.removeWriter(self)
+        self._want(self._events & ~select.EPOLLOUT)
         if self._closing:
             self._part()
         else:
             self._successor.room()
 
-    def connectionLost(self, reason: object) -> None:
-        self._close()
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        return "wire"
-
-    # Inside.
-
     def _keep(self, data: memoryview) -> None:
         if self._unsent is None:
             self._unsent = deque()
             self.since = time.monotonic()
-            self._reactor.addWriter(self)
+            self._want(self._events | select.EPOLLOUT)
         self._unsent.append(data)
         self.pending += len(data)
+
+    def _want(self, events: int) -> None:
+        if events != self._events and self._fd >= 0:
+            self._events = events
+            self._board.want(self._fd, events)
 
     def _part(self) -> None:
         """A socket closed with input unread would take along what was sent last."""
@@ -154,10 +223,10 @@ class PlainWire:
             self._close()
 
     def _close(self) -> None:
-        if self.fileno() < 0:
+        if self._fd < 0:
             return
-        self._reactor.removeReader(self)
-        self._reactor.removeWriter(self)
+        self._board.forget(self._fd)
+        self._fd = -1
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._deadline = self._unsent = None

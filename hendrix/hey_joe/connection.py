@@ -91,8 +91,8 @@ class Connection:
     kind: ClassVar[str] = "connection"
     inline: ClassVar[bool] = False  # for what is around its handlers, as around a task
     __slots__ = (
-        "_early", "_handling", "_heard", "_house", "_member", "_posted", "_queued", "_room", "_wire", "closed", "code", "id", "in_line",
-        "path", "queue", "refusal", "state", "terms", "user", "user_key",
+        "_early", "_handling", "_heard", "_house", "_member", "_outbox", "_posted", "_queued", "_room", "_wire", "_worker", "closed",
+        "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
     )  # fmt: skip
 
     def __init__(
@@ -107,7 +107,8 @@ class Connection:
         self._member: Any = None
         self._early: list[bytes] | None = None  # sent before it was open
         self.closed: int | None = None  # the code it was closed with
-        self._posted = 0  # bytes on their way to the reactor
+        self._outbox: list[bytes] | None = None  # on its way to the reactor
+        self._posted = 0  # bytes of it
         self._room: threading.Event | None = None
         self._heard = 0.0
         # Of the handlers' side.
@@ -115,6 +116,7 @@ class Connection:
         self._queued = 0
         self.in_line = False
         self._handling = 0  # the thread
+        self._worker: Worker | None = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.id} {self.path}>"
@@ -143,7 +145,17 @@ class Connection:
             return False
         with self._house.lock:
             self._posted += len(frame)
-        self._house.post(self._posted_frame, frame)
+            posted = self._outbox
+            if posted is None:
+                self._outbox = [frame]
+            else:
+                posted.append(frame)
+        if posted is None:
+            worker = self._worker
+            if worker is not None and self._handling == threading.get_ident():
+                worker.hold(Flush(self._house, self))  # with what other handlers send, for one wake-up of the reactor
+            else:
+                self._house.post(self._flush)
         return True
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -151,7 +163,7 @@ class Connection:
 
         :raises ValueError: for a code that may not be sent.
         """
-        self._house.post(self.shut, self._checked(code), reason)
+        self._post(self.shut, self._checked(code), reason)
 
     def subscribe(self, topic: str, since: str | None = None) -> None:
         """Have the client get the messages of a topic, or of those that a pattern matches.
@@ -159,10 +171,16 @@ class Connection:
         :param since: the id of a message: those after it come first.
         :raises BadTopic: it is neither.
         """
-        self._house.post(self._subscribe, {check_pattern(topic): since})
+        self._post(self._subscribe, {check_pattern(topic): since})
 
     def unsubscribe(self, topic: str) -> None:
-        self._house.post(self._unsubscribe, topic)
+        self._post(self._unsubscribe, topic)
+
+    def _post(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have the reactor call this, behind what was sent."""
+        if self._outbox is not None:
+            self._house.post(self._flush)
+        self._house.post(function, *arguments)
 
     # What its kind says.
 
@@ -237,11 +255,16 @@ class Connection:
         """The process is about to end."""
         self.shut(1012, "the server restarts")
 
-    def _posted_frame(self, frame: bytes) -> None:
+    def _flush(self) -> None:
+        """Send what was posted."""
         with self._house.lock:
-            self._posted -= len(frame)
-        self._transmit(frame)
-        self._make_room()
+            frames, self._outbox, self._posted = self._outbox, None, 0
+        if frames is not None:
+            self._transmit_all(frames)
+            self._make_room()
+
+    def _transmit_all(self, frames: list[bytes]) -> None:
+        self._transmit(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def _transmit(self, frame: bytes) -> None:
         if self._wire is not None:
@@ -339,20 +362,22 @@ class Connection:
             worker.dispatch()
         clock, queue, house = time.monotonic, self.queue, self._house
         assert queue is not None
-        self._handling = threading.get_ident()
+        self._worker, self._handling = worker, threading.get_ident()
         began = clock()
         while True:
             was_full = self._full
             try:
                 what, value = queue.popleft()
             except IndexError:
+                self._handling = 0
                 if house.finish(self):
                     return
+                self._handling = threading.get_ident()
                 continue
             if what == MESSAGE:
                 self._queued -= len(value)
             if what == END:
-                house.post(self.end, value)
+                self._post(self.end, value)
             else:
                 self._handle(what, value)
             if was_full and not self._full:
@@ -385,13 +410,14 @@ class Connection:
             name = ("on_open", "on_message", "on_close")[what]
             log.failure("{name} of {connection} raised {error}", name=name, connection=self, error=type(error).__name__)
             if not self.terms.keep_on_error:
-                self._house.post(self.shut, 1011, "the server failed")
+                self._post(self.shut, 1011, "the server failed")
 
     def _wait_for_room(self) -> bool:
         """In a handler: whether the client has made room. Elsewhere there is no waiting."""
         if self._handling != threading.get_ident():
             return False
         wire = self._wire
+        self._house.post(self._flush)
         while self.closed is None and wire is not None and self._posted + wire.pending > MOST_UNSENT:
             event = self._room = threading.Event()
             if self._posted + wire.pending <= MOST_UNSENT:
@@ -404,6 +430,21 @@ class Connection:
         wire = self._wire
         if self._room is not None and (wire is None or self.closed is not None or self._posted + wire.pending <= MOST_UNSENT):
             self._room.set()
+
+
+class Flush:
+    """A `Parcel` of a worker: what a handler has sent goes to the reactor."""
+
+    __slots__ = ("_connection", "_house")
+
+    def __init__(self, house: Connections, connection: Connection) -> None:
+        self._house, self._connection = house, connection
+
+    def send(self) -> None:
+        self._house.post(self._connection._flush)
+
+    def sent(self) -> None:
+        """Nothing more."""
 
 
 def _json(data: Any) -> str:

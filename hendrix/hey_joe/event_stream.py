@@ -44,6 +44,7 @@ class EventStream(Connection):
 
     def shut(self, code: int, reason: str = "") -> None:
         if self.closed is None:
+            self._flush()
             if self._wire is not None:
                 self._transmit(f"event: end\ndata: {code}\n\n".encode())
                 self._wire.lose()

@@ -48,6 +48,10 @@ class LongPoll(Connection):
     def _form(self) -> str:
         return self.kind
 
+    def _transmit_all(self, frames: list[bytes]) -> None:
+        self._texts += [frame.decode() for frame in frames[:-1]]
+        self._transmit(frames[-1])
+
     def _transmit(self, frame: bytes) -> None:
         self._texts.append(frame.decode())
         self._answer_if_joined()

@@ -183,6 +183,7 @@ class WebSocket(Connection):
     def shut(self, code: int, reason: str = "") -> None:
         if self.closed is not None or self._closing:
             return
+        self._flush()  # what was sent before goes out before
         self._transmit(self._house.encoder.close(code, reason))
         self._said, self._closing = code, time.monotonic()
         if self._wire is None:
@@ -207,6 +208,7 @@ class WebSocket(Connection):
 
     def _finish(self, code: int, answer: bytes) -> None:
         """Both sides have said what they had to."""
+        self._flush()
         wire = self._wire
         if wire is not None:
             if answer and not self._closing:
