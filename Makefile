@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons autobahn bench fuzz docs tools clean
+.PHONY: help serve test check unit test-pythons autobahn many bench fuzz docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -39,6 +39,9 @@ test-pythons: ## the unit tests on each interpreter at hand
 autobahn: $(VENV)/.test ## all of the Autobahn test suite against our WebSockets: about 20 minutes (CASES=12.1.*,12.2.* are some of it)
 	.ci/wstest
 	AUTOBAHN='$(or $(CASES),*)' $(PYTEST) -s tests/system/test_autobahn.py
+
+many: $(VENV)/.test ## ten thousand connections over two workers: once, in order, slow ones cut, memory flat (MANY=2000 are fewer)
+	MANY=$(or $(MANY),10000) $(PYTEST) -s tests/system/test_many.py
 
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk

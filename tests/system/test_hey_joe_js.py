@@ -41,7 +41,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def site() -> Iterator[Site]:
     with Site("realtime:app", "--threads=4", "--grace=1") as site:
-        site.get("/history?topic=chat.**&count=100")
         yield site
 
 

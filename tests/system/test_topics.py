@@ -18,9 +18,6 @@ from harness import Site
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Site]:
     with Site("realtime:app", "--threads=4", listen=endpoints(tmp_path_factory.mktemp("unix"), certificate)) as site:
-        site.get("/history?topic=chat.**&count=100")
-        site.get("/history?topic=news.**&count=100")
-        site.get("/history?topic=strict&count=0&policy=disconnect")
         yield site
 
 
@@ -208,7 +205,6 @@ def test_a_client_may_subscribe_to_what_the_view_allows_and_to_nothing_else(site
 
 
 def test_a_client_asks_again_for_what_it_missed(site: Site) -> None:
-    site.get("/history?topic=free.**&count=10")
     with Client(site, "/topics") as client:
         since = subscribed(client, "news.*", "chat.lobby")
         publish(site, "free.jazz", 1)

@@ -9,6 +9,11 @@ from urllib.parse import parse_qs
 
 from hendrix import hey_joe
 
+hey_joe.topic("chat.**", history=100)
+hey_joe.topic("news.**", history=100)
+hey_joe.topic("free.**", history=10)
+hey_joe.topic("strict", policy="disconnect")
+
 seen: list[Any] = []
 """What handlers want tests to know; /seen gives it."""
 
@@ -80,8 +85,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         body = json.dumps(seen).encode()
     elif path == "/publish":
         hey_joe.publish(query["topic"], json.load(environ["wsgi.input"]))
-    elif path == "/history":
-        hey_joe.topic(query["topic"], history=int(query["count"]), policy=query.get("policy", "oldest"))
+    elif path == "/presence":
+        body = json.dumps(hey_joe.presence(query["topic"])).encode()
     elif path == "/send":
         hey_joe.send_to(query["id"], query["text"])
     elif path == "/close":
