@@ -48,7 +48,7 @@ def made(monkeypatch, environ, *flags):
         ({"PORT": "5000", "HENDRIX_HTTP_PORT": "80"}, (), "listen", ("tcp:80",)),
         ({"PORT": "nonsense"}, ("--listen=tcp:81",), "listen", ("tcp:81",)),
         ({"PORT": ""}, (), *DEFAULTS),
-        ({"HENDRIX_SECRET": "x", "HENDRIX_VERSION": "1", "HENDRIX_": "x"}, (), *DEFAULTS),
+        ({"HENDRIX_OTHER": "x", "HENDRIX_VERSION": "1", "HENDRIX_": "x"}, (), *DEFAULTS),
         ({"hendrix_listen": "tcp:80"}, (), *DEFAULTS),
     ],
 )
