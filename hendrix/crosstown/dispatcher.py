@@ -26,7 +26,7 @@ from hendrix.crosstown.counts import Counts
 from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.jobs import Crew, Follow, Lane, Place
 from hendrix.crosstown.processes import NoProcesses, Pool, RemoteTraceback
-from hendrix.crosstown.task import FAILED, Response, Task, name_of
+from hendrix.crosstown.task import FAILED, NO_GO, Response, Task, name_of
 
 log = Logger(namespace="hendrix.crosstown")
 
@@ -155,7 +155,7 @@ class Dispatcher:
                 self._call(own)
                 own = None
             elif code in task.no_go:
-                self._drop(task, stopped=task.stop(code))
+                self._stop(task, code)
             elif response.gone and task.on_disconnect == "skip":
                 task.cancel()
                 self._drop(task)
@@ -166,8 +166,12 @@ class Dispatcher:
                 own = task if self._begin(task) else None
             elif (task.serial or task.same_thread) and self._stands_behind(response, task):
                 pass
-            elif self.submit(task, here=here and begun is None):
-                begun = task
+            else:
+                if begun is not None and len(self._lane(task).waiting) >= self._queue:
+                    self.finish(begun)  # not behind those that find no room
+                    begun = None
+                if self.submit(task, here=here and begun is None):
+                    begun = task
 
     def _next(self, response: Response, last: bool) -> Task | None:
         """The next task of the response. None if there is none; then nobody follows it any longer, if this is to be the last look."""
@@ -196,7 +200,7 @@ class Dispatcher:
         :param here: see `follow`. True is returned if it is to run here, and has begun.
         :param bounded: False for a task that has been waiting already.
         """
-        lane = self._on_threads if task.portable is None else self._on_processes
+        lane = self._lane(task)
         with self._lock:
             over, place = self._over, lane.places < lane.size
             if not over:
@@ -218,30 +222,22 @@ class Dispatcher:
         elif self._begin(task):
             return True
         else:  # cancelled meanwhile
-            self._after(task)
-            self.leave(lane)
+            self._after(task, lane)
         return False
 
-    def run(self, task: Task) -> None:
-        """Run it here and now."""
+    def _lane(self, task: Task) -> Lane:
+        return self._on_threads if task.portable is None else self._on_processes
+
+    def run(self, task: Task, lane: Lane | None = None) -> None:
+        """Run it here and now; it has a place in this lane."""
         if self._begin(task):
-            self._call(task)
+            self._call(task, lane)
         else:
-            self._after(task)
+            self._after(task, lane)
 
     def finish(self, task: Task) -> None:
         """Run a task that `follow` has begun, on the same thread."""
-        self._call(task)
-        self.leave(self._on_threads)
-
-    def leave(self, lane: Lane) -> None:
-        """A place is free, for the next task that waits for one."""
-        with self._lock:
-            if not lane.waiting:
-                lane.places -= 1
-                return
-            task = lane.waiting.popleft()
-        lane.crew.submit(Place(self, lane, task))  # to stand in line: requests have waited, too
+        self._call(task, self._on_threads)
 
     def _refuse(self, task: Task) -> None:
         if task.cancel():
@@ -261,14 +257,14 @@ class Dispatcher:
                 self.counts.cancelled += 1
         return began
 
-    def _call(self, task: Task) -> None:
+    def _call(self, task: Task, lane: Lane | None = None) -> None:
         """Call a task that has begun. Never raises."""
         surrounded(task)
         if task.state == FAILED:
             self._report(task)
-        self._after(task)
+        self._after(task, lane)
 
-    def _after(self, task: Task) -> None:
+    def _after(self, task: Task, lane: Lane | None = None) -> None:
         """It has ended. What waits for that starts before it is forgotten, so that the process is never idle in between."""
         following, nested = task.followers()
         if following is not None:
@@ -285,8 +281,18 @@ class Dispatcher:
                     self.counts.failed += 1
                 else:
                     self.counts.done += 1
+            successor = self._leave(lane) if lane is not None else None
+        if lane is not None and successor is not None:
+            lane.crew.submit(Place(self, lane, successor))  # to stand in line: requests have waited, too
         if nested is not None and response is not None:
             self.follow(response)
+
+    def _leave(self, lane: Lane) -> Task | None:
+        """A place is free (under the lock): the next task for it, or None and the place is gone."""
+        if lane.waiting:
+            return lane.waiting.popleft()
+        lane.places -= 1
+        return None
 
     def _report(self, task: Task) -> None:
         error = task.error
@@ -299,6 +305,14 @@ class Dispatcher:
                 self.on_error(task, error)
             except Exception:
                 log.failure("crosstown_traffic.on_error raised")
+
+    def _stop(self, task: Task, code: int) -> None:
+        """The gate does not let it through."""
+        try:
+            task.stop(code)
+        except Exception:
+            log.failure("what hears that the status stopped the task {name} raised", name=task.name)
+        self._drop(task, stopped=task.state == NO_GO)
 
     def _drop(self, task: Task, stopped: bool = False) -> None:
         """It will never run: the gate stopped it, or it was cancelled."""

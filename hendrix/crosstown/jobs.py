@@ -48,8 +48,7 @@ class Place:
     def run(self, worker: Worker | None) -> None:
         if worker is not None:
             worker.dispatch()  # no answer waits for a task
-        self._dispatcher.run(self._task)
-        self._dispatcher.leave(self._lane)
+        self._dispatcher.run(self._task, self._lane)
 
 
 class Follow:
