@@ -26,6 +26,14 @@ class ConfigurationError(LocalError):
     """A setting cannot work: the message names the option, its value and what to do. The process exits 1."""
 
 
+class GivenUp(LocalError):
+    """Parts of the process died more often than their supervisor puts up with."""
+
+
+class ChildError(LocalError):
+    """A worker process could not start: what it said about that, in full."""
+
+
 class AppError(LocalError):
     """The application broke PEP 3333: the message says which rule."""
 

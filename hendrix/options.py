@@ -22,10 +22,12 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.python import usage
 
+from hendrix.environment import completed
 from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
     application,
+    control,
     directory,
     endpoint,
     header_value,
@@ -36,7 +38,9 @@ from hendrix.values import (
     seconds,
     size,
     text,
+    url_path,
     whole,
+    workers,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +93,7 @@ class Settings:
     listen: tuple[str | IStreamServerEndpoint, ...] = setting(
         (), LISTEN, "ENDPOINT", endpoint,
         "A Twisted server endpoint: tcp:80, tcp:8000:interface=127.0.0.1, unix:/run/site.sock, "
-        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd:domain=INET:name=web, haproxy:tcp:8000, ... Repeatable.",
+        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd, haproxy:tcp:8000, ... Repeatable.",
         shown=DEFAULT_LISTEN,
     )  # fmt: skip
     http_port: InitVar[int | None] = setting(
@@ -102,6 +106,22 @@ class Settings:
     cert: str | None = setting(
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
+    )  # fmt: skip
+    workers: int = setting(
+        0, LIMITS, "N", workers,
+        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.", shown="0",
+    )  # fmt: skip
+    max_requests: int = setting(
+        0, LIMITS, "N", whole(0, 1_000_000_000),
+        "Replace a worker after so many requests, and up to a tenth more at random; 0 is never.", shown="0",
+    )  # fmt: skip
+    max_rss: int = setting(
+        0, LIMITS, "SIZE", size(0, 1 << 50), "Replace a worker that has come to use so much memory; 0 is never.", shown="0"
+    )
+    health: str | None = setting(
+        None, LISTEN, "PATH", url_path,
+        "Answer this path without the application, also when all threads are busy: 200 when ready, "
+        "503 while starting, draining or overloaded.",
     )  # fmt: skip
     threads: int = setting(8, LIMITS, "N", whole(1, 1024), "Requests the application may work on at the same time.", shown="8")
     backlog: int = setting(
@@ -124,6 +144,14 @@ class Settings:
     write_timeout: float = setting(
         60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a client to take the next byte of its answer.", shown="60"
     )
+    request_timeout: float = setting(
+        0.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For the application to answer; then it is logged where its thread is, and the client hears 503; 0 is no limit.", shown="0",
+    )  # fmt: skip
+    worker_timeout: float = setting(
+        30.0, TIMES, "SECONDS", seconds(0, DAY),
+        "For a worker whose reactor stands still; then the stacks of its threads are logged and it is replaced; 0 is never.", shown="30",
+    )  # fmt: skip
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
@@ -147,6 +175,12 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    control: str | None = setting(
+        None, FILES, "PATH", control,
+        "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "
+        "(site.pid has site.control), or in a directory of the user.",
+        complete=usage.CompleteFiles("*.control"),
+    )  # fmt: skip
     access_log: str | None = setting(
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )
@@ -160,6 +194,9 @@ class Settings:
         values = {name: _checked(name, ports[name] if name in ports else getattr(self, name)) for name in TABLE}
         values["listen"] += tuple(_sugar(values.pop("http_port"), values.pop("https_port"), values["key"], values["cert"]))
         values["listen"] = values["listen"] or (DEFAULT_LISTEN,)
+        for name in ("max_requests", "max_rss"):
+            if values[name] and not values["workers"]:
+                raise ConfigurationError(f"{flag(name)}={values[name]}: only a worker can be replaced; give --workers=1 or more")
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -170,6 +207,11 @@ class Settings:
             if name not in TABLE:
                 raise ConfigurationError(f"{name}: there is no such setting{_nearest(name, TABLE)}")
         return cls(**mapping)
+
+    @classmethod
+    def from_environment(cls, given: Mapping[str, Any]) -> Settings:
+        """Settings from keywords, and from the environment those that are not given."""
+        return cls.from_mapping(completed(given, TABLE, os.environ))
 
 
 # Settings.__dataclass_fields__ and not fields(): the latter leaves out InitVar.
@@ -257,9 +299,9 @@ class Options(usage.Options):
             raise usage.UsageError(str(error)) from None
 
     def to_settings(self) -> Settings:
-        """What was given, checked; raises `ConfigurationError`."""
+        """What was given, here or in the environment, checked; raises `ConfigurationError`."""
         given = {name: self.get(flag(name)[2:]) for name in TABLE}
-        return Settings.from_mapping({name: value for name, value in given.items() if value is not None})
+        return Settings.from_environment({name: value for name, value in given.items() if value is not None})
 
     def getUsage(self, width: int | None = None) -> str:
         """The options by group, each with its unit and default."""
@@ -268,6 +310,7 @@ class Options(usage.Options):
         for group in dict.fromkeys(row.group for row in TABLE.values()):
             rows = [(f"{flag(n)}={r.value}", _with_default(r)) for n, r in TABLE.items() if r.group == group]
             parts.append(f"\n{group}:\n" + "".join(_entry(name, words, width) for name, words in rows))
+        parts.append("\n" + textwrap.fill("Options may come from the environment: --max-body is HENDRIX_MAX_BODY.", width) + "\n")
         parts.append("\nOther:\n" + _entry("--version", "Show the versions.", width) + _entry("--help", "Show this.", width))
         return "".join(parts)
 

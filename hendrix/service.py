@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from hendrix.channel.crew_service import CrewService
-from hendrix.channel.site import Limits
+from twisted.application.service import Service
+
 from hendrix.channel.sockets import Sockets
-from hendrix.channel.web import Web
-from hendrix.crosstown.service import CrosstownService
-from hendrix.launch import Launch
+from hendrix.control.address import Address, address
+from hendrix.control.commands import Commands
+from hendrix.control.service import ControlService
+from hendrix.control.standard import add_standard
+from hendrix.errors import ConfigurationError
+from hendrix.launch import Launch, unusable
+from hendrix.notify import Notify
 from hendrix.options import Options, Settings
-from hendrix.status.service import AccessLogService
-from hendrix.supervision import Supervisor
+from hendrix.supervision import Supervisor, hurry
+from hendrix.tree import data
+from hendrix.workers.commands import add_workers
+from hendrix.workers.parent import workers_of
+from hendrix.workers.serving import Serving
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
@@ -27,37 +36,43 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
-    :param wrap: called with the application when it is loaded; gives the one to serve.
+    :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
     :raises ConfigurationError: a setting cannot work.
     """
-    settings = _settings(options)
-    reactor = reactor or _installed_reactor()
+    try:
+        where = address(_settings(options).control, getattr(options, "parent", None) or {})
+        return _tree(_settings(options), where, reactor or _installed_reactor(), wrap)
+    except ConfigurationError as error:
+        raise unusable(error) from None
 
-    root = Supervisor("hendrix", outcome=Launch(reactor))
+
+def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
+    launch = Launch(reactor)
+    root = Supervisor("hendrix", clock=reactor, outcome=launch)
+    launch.hurry = partial(hurry, root)
+    commands = Commands()
     sockets = Sockets(reactor, settings.listen)
-    crew = CrewService(reactor, settings.threads)
-    access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
-    at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
-    crosstown = CrosstownService(reactor, lambda: crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes)
-    web = Web(
-        reactor,
-        sockets,
-        crew,
-        crosstown,
-        lambda: _load(settings, wrap),
-        _name(settings),
-        limits=_limits(settings),
-        server_header=settings.server_header,
-        trusted=settings.trusted_proxy,
-        grace=settings.grace,
-        port_file=settings.port_file,
-        access=access_log.append if access_log else None,
-    )
-
-    for node in (sockets, crew, crosstown, access_log, web):
-        if node is not None:
-            root.addService(node)
+    notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
+    add_standard(commands, root, reactor)
+    nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
+    if settings.workers:
+        workers = workers_of(reactor, settings, sockets)
+        add_workers(commands, workers)
+        if notify is not None:
+            workers.around_reload = notify.around
+        nodes += [sockets, workers]
+    else:
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
+        serving.add_commands(commands)
+        nodes += [sockets, *serving]
+    for node in [*nodes, *([notify] if notify else [])]:
+        root.addService(node)
     return root
+
+
+def _status(root: Supervisor) -> str:
+    """A line about the whole."""
+    return "; ".join(branch["line"] for branch in data(root)["children"] if branch["name"] in ("web", "crew", "workers"))
 
 
 def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
@@ -65,31 +80,12 @@ def _settings(options: Options | Settings | Mapping[str, Any]) -> Settings:
         return options
     if isinstance(options, Options):
         return options.to_settings()
-    return Settings.from_mapping(options)
+    return Settings.from_environment(options)
 
 
 def _load(settings: Settings, wrap: Wrap | None) -> tuple[Application, str]:
     application, name = load(settings)
     return (wrap(application) if wrap else application), name
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_head=settings.max_head,
-        max_body=settings.max_body,
-        header_timeout=settings.header_timeout,
-        body_timeout=settings.body_timeout,
-        keepalive=settings.keepalive,
-        write_timeout=settings.write_timeout,
-        backlog=settings.backlog,
-    )
-
-
-def _name(settings: Settings) -> str:
-    """What the application is called until it is loaded."""
-    if isinstance(settings.wsgi, str):
-        return settings.wsgi
-    return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
 
 
 def _installed_reactor() -> Any:

@@ -37,6 +37,16 @@ def whole(low: int, high: int) -> Reader:
     return read
 
 
+def workers(value: Any) -> int:
+    """A number of processes; ``auto`` is one for each core that this process may use."""
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return int(whole(0, 512)(value))
+    except ValueError:
+        raise ValueError("give a whole number from 0 to 512, or auto for one for each core") from None
+
+
 def size(low: int, high: int) -> Reader:
     """Bytes: a whole number, or text with the suffix k, M, G or T (powers of 1024)."""
 
@@ -80,6 +90,12 @@ def path(value: Any) -> str:
         raise ValueError("give the path of a file") from None
 
 
+def url_path(value: Any) -> str:
+    if not re.fullmatch(r"/[!$-;=@-~]*", value if isinstance(value, str) else ""):
+        raise ValueError("give the path of a URL, such as /health")
+    return str(value)
+
+
 def directory(value: Any) -> str:
     if not os.path.isdir(found := path(value)):
         raise ValueError("there is no such directory; give one that exists")
@@ -88,6 +104,10 @@ def directory(value: Any) -> str:
 
 def log_file(value: Any) -> str:
     return "-" if value == "-" else path(value)
+
+
+def control(value: Any) -> str:
+    return "off" if value == "off" else path(value)
 
 
 def application(value: Any) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from hendrix.supervision import Supervisor, name_of
+from hendrix.supervision import Intensity, Mortal as MortalProtocol, Supervisor, name_of
 
 
 class Child(Service):
@@ -219,3 +220,164 @@ def test_it_lives_under_any_multiservice_and_takes_children_while_it_runs():
 def test_a_nameless_service_goes_by_its_class():
     assert name_of(Service()) == "Service"
     assert name_of(Child("a", [])) == "a"
+
+
+class Mortal(Child):
+    """A child that can die, and that stays dead for so many restarts."""
+
+    on_failure = None
+    running = False
+    failing = 0
+
+    def startService(self):
+        if self.failing:
+            self.failing -= 1
+            self.notes.append(f"fail {self.name}")
+            raise RuntimeError("still dead")
+        self.running = True
+        return super().startService()
+
+    def die(self, words="a bullet"):
+        self.running = False
+        self.on_failure(RuntimeError(words))
+
+
+def mortals(names="abc", strategy="one_for_one", most=3, seconds=10.0, **keywords):
+    notes, clock = [], Clock()
+    children = [Mortal(name, notes) for name in names]
+    root = family(*children, strategy=strategy, clock=clock, intensity=Intensity(most, seconds), **keywords)
+    root.startService()
+    notes.clear()
+    return root, children, notes, clock
+
+
+def test_one_for_one_restarts_the_child_that_died_at_once_and_no_other():
+    _, (_, b, _), notes, _ = mortals()
+    b.die()
+    assert notes == ["prepare b", "start b"]
+
+
+def test_rest_for_one_stops_those_after_it_in_reverse_and_starts_all_of_them_in_order():
+    _, (_, b, _, _), notes, _ = mortals("abcd", "rest_for_one")
+    b.die()
+    assert notes == ["stop d", "stop c", "prepare b", "start b", "prepare c", "start c", "prepare d", "start d"]
+
+
+def test_the_pause_before_a_restart_doubles_and_is_forgotten_with_the_deaths():
+    _, (a, *_), notes, clock = mortals("a", most=5)
+    a.die()
+    assert "start a" in notes
+    for pause in (0.1, 0.2, 0.4):
+        notes.clear()
+        a.die()
+        clock.advance(pause * 0.99)
+        assert notes == []
+        clock.advance(pause * 0.02)
+        assert notes == ["prepare a", "start a"]
+    clock.advance(11)
+    notes.clear()
+    a.die()
+    assert notes == ["prepare a", "start a"]
+
+
+def test_a_restart_that_fails_counts_as_a_death():
+    root, (a, *_), notes, clock = mortals("a")
+    a.failing = 1
+    a.die()
+    assert notes == ["prepare a", "fail a"]
+    clock.advance(0.11)
+    assert notes[2:] == ["prepare a", "start a"]
+    assert root.running
+
+
+def test_more_deaths_than_its_intensity_stop_all_children_and_go_up():
+    heard = []
+    root, (a, _b), notes, clock = mortals("ab", most=2)
+    root.on_failure = heard.append
+    for _ in range(2):
+        a.die()
+        clock.advance(1)
+    notes.clear()
+    a.die("a truck")
+    assert notes == ["stop b", "stop a"]
+    assert not root.running
+    assert str(heard[0]) == "a died, as 3 did in 10 s: a truck"
+    clock.advance(60)
+    assert notes == ["stop b", "stop a"]
+
+
+def test_deaths_further_apart_than_the_window_go_on_for_ever():
+    root, (a,), _, clock = mortals("a", most=1)
+    for _ in range(20):
+        a.die()
+        clock.advance(11)
+    assert root.running
+
+
+def test_at_the_root_the_outcome_hears_of_it():
+    outcome = Notes()
+    _, (a,), _, _ = mortals("a", most=0, outcome=outcome)
+    a.die()
+    assert [str(heard) for heard in outcome.heard] == ["started", "a died, as 1 did in 10 s: a bullet"]
+
+
+def test_a_supervisor_that_gave_up_is_not_tried_again_and_takes_its_parent_along():
+    clock, notes, outcome = Clock(), [], Notes()
+    inner = family(Mortal("a", notes), clock=clock, intensity=Intensity(0, 10))
+    root = family(Mortal("b", notes), inner, clock=clock, outcome=outcome)
+    root.startService()
+    notes.clear()
+    inner.getServiceNamed("a").die()
+    assert notes == ["stop a"]
+    assert [str(heard) for heard in outcome.heard] == ["started", "a died, as 1 did in 10 s: a bullet"]
+
+
+def test_without_a_clock_the_first_death_goes_up():
+    heard = []
+    child = Mortal("a", [])
+    root = family(child)
+    root.on_failure = heard.append
+    root.startService()
+    child.die()
+    assert [str(error) for error in heard] == ["a died: a bullet"]
+
+
+def test_a_death_while_it_stops_is_no_news():
+    root, (a, _b), notes, clock = mortals("ab")
+    root.stopService()
+    notes.clear()
+    a.die()
+    clock.advance(60)
+    assert notes == []
+
+
+def test_stopping_ends_the_wait_for_a_restart():
+    root, (a,), notes, clock = mortals("a")
+    a.die()
+    a.die()
+    root.stopService()
+    notes.clear()
+    clock.advance(60)
+    assert (notes, clock.getDelayedCalls()) == ([], [])
+
+
+def test_when_an_elder_dies_during_the_restart_of_a_younger_one_all_are_restarted_once():
+    _, (a, b, _c), notes, clock = mortals("abc", "rest_for_one", most=9)
+    b.die()
+    b.die()  # waits now
+    notes.clear()
+    a.die()
+    assert notes == ["stop c", "stop b", "prepare a", "start a", "prepare b", "start b", "prepare c", "start c"]
+    notes.clear()
+    clock.advance(60)
+    assert notes == []
+
+
+def test_any_service_may_live_under_it_and_it_under_any_multiservice():
+    root = MultiService()
+    supervisor = Supervisor("inner")
+    supervisor.setServiceParent(root)
+    Service().setServiceParent(supervisor)
+    root.startService()
+    assert supervisor.running
+    assert not isinstance(Service(), MortalProtocol)

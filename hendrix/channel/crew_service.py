@@ -38,6 +38,10 @@ class CrewService(Service):
         busy, backlog = (self.crew.busy, self.crew.backlog) if self.crew else (0, 0)
         return f"{self._threads} threads ({busy} busy, backlog {backlog})"
 
+    def numbers(self) -> dict[str, int]:
+        busy, backlog = (self.crew.busy, self.crew.backlog) if self.crew else (0, 0)
+        return {"threads": self._threads, "busy": busy, "backlog": backlog}
+
     def startService(self) -> None:
         super().startService()
         self.lane = FastLane() if AVAILABLE else None

@@ -190,15 +190,20 @@ class Acceptor:
     :param listening: non-blocking; closed by `stop`.
     :param connected: called with each new socket and the client's address, on the thread that accepted it.
     :param call_later: calls a function after so many seconds; called on any thread.
+    :param shared: other processes accept on the same socket. They may have what this one cannot serve at once.
     :ivar closed: it has been stopped, and all that it ever accepts has been.
     """
 
     # Accepted in one go before others have their turn.
     AT_ONCE = 64
+    # The same where other processes accept too, so that a crowd is shared among them.
+    SHARED_AT_ONCE = 4
     # The same when it is stopped: all that the kernel may have completed.
     AT_LAST = 4096
     # Seconds to leave new connections alone when there are no file descriptors left.
     PAUSE = 1.0
+    # Seconds to leave them to other processes when all threads of this one are stuck.
+    STEP_BACK = 0.02
 
     def __init__(
         self,
@@ -206,10 +211,13 @@ class Acceptor:
         listening: socket.socket,
         connected: Callable[[socket.socket, object], None],
         call_later: Callable[..., object],
+        shared: bool = False,
     ) -> None:
         self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
         self._fd = listening.fileno()
         self._stopped = False
+        self._shared = shared
+        self._at_once, self._at_last = self.SHARED_AT_ONCE if shared else self.AT_ONCE, self.AT_LAST
         self.closed = False
 
     def start(self) -> None:
@@ -217,8 +225,11 @@ class Acceptor:
 
     def ready(self, event: int = UNKNOWN) -> None:
         stopped = self._stopped
+        if self._shared and not stopped and self._lane.crew.busy >= self._lane.crew.size:
+            self._call_later(self.STEP_BACK, self.arm)
+            return
         try:
-            for _ in range(self.AT_LAST if stopped else self.AT_ONCE):
+            for _ in range(self._at_last if stopped else self._at_once):
                 connection, address = self._socket.accept()
                 self._connected(connection, address)
         except (BlockingIOError, ConnectionAbortedError):
@@ -244,8 +255,13 @@ class Acceptor:
     def fail(self) -> None:
         self.arm()
 
-    def stop(self) -> None:
-        """Accept what the kernel has completed already, and no more (the reactor thread). If a worker has it, that sees to it."""
+    def stop(self, accept: bool = True) -> None:
+        """Accept what the kernel has completed already, and no more (the reactor thread). If a worker has it, that sees to it.
+
+        :param accept: False leaves that to other processes, which have the socket too.
+        """
+        if not accept:
+            self._at_last = 0
         self._stopped = True
         if self._lane.claim(self, self._fd):
             self.ready()

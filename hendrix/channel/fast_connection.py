@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import LINGERING, SENDING, Last, Peer, Site
+from hendrix.channel.site import LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -101,7 +101,7 @@ class FastConnection:
         self.fd = sock.fileno()
         self.owners = owners
         self.open = self.left = True  # whoever finds it closed before `close` says why met a broken connection
-        self.leaving = False
+        self.leaving = 0
         self.draining: bool | Last = False
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
@@ -176,7 +176,7 @@ class FastConnection:
                     self._wait_to_send()
                     return
             stage = parser.stage
-        if self.leaving and (stage == IDLE or parser is None) and not watch.watches(self):
+        if self.leaving == NOW and (stage == IDLE or parser is None) and not watch.watches(self):
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:
@@ -207,6 +207,12 @@ class FastConnection:
     def unanswered(self) -> int:
         """How many requests have come and not been begun (the owner)."""
         return len(self._parser.requests) if self._parser is not None else 0
+
+    @property
+    def title(self) -> str:
+        """What is being answered, for people (any thread)."""
+        response = self.response
+        return "" if response is None else response.title
 
     def run(self, worker: Worker) -> None:
         parser = self._parser
@@ -318,7 +324,7 @@ class FastConnection:
             self._part()
         elif parser is not None and (parser.requests or self._refusal is not None):
             self._queue(parser)
-        elif self.leaving:
+        elif self.leaving == NOW:
             self.stage = IDLE
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
@@ -424,6 +430,30 @@ class FastConnection:
             else:
                 self._push()
 
+    def give_up(self, response: Response, answer: bytes) -> socket.socket | None:
+        """The application has this for too long (the reactor thread, which does not own the connection).
+
+        Whatever the owner sends after the exchange of the sockets goes nowhere, and it says that it is about to send before it looks for
+        the socket. So if it has said nothing by now, nothing of the response will ever leave.
+        """
+        dead = socket.socket()
+        ours, self._socket = self._socket, dead
+        if self.response is response and not response.begun and not self._unsent:
+            try:
+                ours.send(answer, DONTWAIT)
+                ours.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            return ours
+        self._socket = ours
+        dead.close()
+        if self.response is response:
+            try:
+                ours.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        return None
+
     # The end.
 
     def _part(self) -> None:
@@ -505,10 +535,10 @@ class FastConnection:
         self._lane.forget(self.fd)
         self.close(reset=self.stage == SENDING)
 
-    def drain(self) -> None:
-        """Answer what has come, then close: now, if nothing has."""
-        self.leaving, self.draining = True, Last(self)
-        if self._lane.claim(self, self.fd):
+    def drain(self, when: int = NOW) -> None:
+        """Answer what has come, then close. If nothing has: `NOW`, or after the answer to what comes yet (`LAST`)."""
+        self.leaving, self.draining = when, Last(self)
+        if when == NOW and self._lane.claim(self, self.fd):
             if self.stage == LINGERING and self._lane.now - self.since > DRAIN_LINGER:
                 self._lane.forget(self.fd)
                 self.close()

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, LINGERING, SENDING, Last, Peer, Site
+from hendrix.channel.site import BUSY, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
 from hendrix.threads.mailbox import Mailbox
@@ -50,7 +50,7 @@ class ReactorConnection(Protocol):
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
         self.peer: Peer = UNKNOWN
-        self.leaving = False
+        self.leaving = 0
         self.lost = threading.Event()
         self.room = threading.Event()
         self.stage: int = HEAD
@@ -62,7 +62,7 @@ class ReactorConnection(Protocol):
         self._parser = site.parser()
         self._refusal: PeerError | None = None
         self._outgoing: deque[memoryview] = deque()
-        self._busy = self._paused = self._reading_paused = self._closing = False
+        self._busy = self._paused = self._reading_paused = self._closing = self._given_up = False
 
     # IProtocol.
 
@@ -130,7 +130,7 @@ class ReactorConnection(Protocol):
         elif self._refusal is not None:
             self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
             self._close()
-        elif self.leaving and self._parser.stage == IDLE or self._parser.finished:
+        elif self.leaving == NOW and self._parser.stage == IDLE or self._parser.finished:
             self._close()
         else:
             self._wait()
@@ -171,7 +171,7 @@ class ReactorConnection(Protocol):
     # Output, a piece at a time.
 
     def write(self, data: bytes) -> None:
-        if data and not self.lost.is_set():
+        if data and not self.lost.is_set() and not self._given_up:
             self._outgoing.append(memoryview(data))
             self._pump()
 
@@ -265,6 +265,17 @@ class ReactorConnection(Protocol):
         if not self.lost.is_set():  # TLS forgets what it needs for that
             self.transport.abortConnection()
 
+    def give_up(self, response: Response, answer: bytes) -> None:
+        """The application has this for too long: what it answers from now on goes nowhere."""
+        if self.response is not response:
+            return
+        if response.begun or self._outgoing:
+            self.abort()
+        else:
+            self.write(answer)
+            self._given_up = True
+            self._close()
+
     # Deadlines and drain.
 
     def overdue(self, now: float) -> bool:
@@ -289,10 +300,10 @@ class ReactorConnection(Protocol):
         else:
             self._close()
 
-    def drain(self) -> None:
-        """Answer what has come, then close: now, if nothing has."""
-        if not self.leaving:
-            self.leaving = True
+    def drain(self, when: int = NOW) -> None:
+        """Answer what has come, then close. If nothing has: `NOW`, or after the answer to what comes yet (`LAST`)."""
+        if self.leaving < when:
+            self.leaving = when
             self._go_on()
 
     def cut(self) -> None:
@@ -310,6 +321,15 @@ class Turn:
         self.stamp: Stamp = connection.site.stamp
         self.draining = Last(connection)
         self._response: Response | None = None
+
+    @property
+    def title(self) -> str:
+        """What is being answered, for people (any thread)."""
+        return f"{self._request.method} {self._request.target}"
+
+    def give_up(self, response: Response, answer: bytes) -> None:
+        """It takes too long (the reactor thread)."""
+        self._connection.give_up(response, answer)
 
     def run(self, worker: Worker) -> None:
         self._connection.site.respond(self._request, self._connection.peer, self, worker)

@@ -29,14 +29,17 @@ class Response(Exchange):
     closed (the serving thread says `ended`), and the last byte is out (whoever sent it says `went_out`). Each raises its flag first and
     looks for the other's second; if both see both, the dispatcher lets only one of them follow.
 
+    :ivar given_up: it takes too long, and the client waits no longer.
+    :ivar heard: the status that the client had in place of its own; "" if it had its own.
     :ivar after: the tasks; ``environ["hendrix.after_response"]``.
     :ivar stays: some of them want the thread that serves it: it waits until the last byte is out.
     :ivar proxy: who is believed to tell its id, and the address that it came from.
     """
 
-    out = closed = gone = stays = False
+    out = closed = gone = given_up = stays = False
     proxy: tuple[TrustedProxies, str] | None = None
     out_at = 0.0
+    heard = ""
     last: Task | None = None
     _waiter: threading.Event | None = None
 

@@ -31,6 +31,10 @@ RETRY_AFTER = (("Retry-After", "1"),)
 # What a connection waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
 SENDING, LINGERING, BUSY = range(3, 6)
 
+# How a connection leaves when its process is about to end: after the answer to the request that it has or that comes yet, or at once if
+# it has none.
+LAST, NOW = 1, 2
+
 # Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
 LINGER = 5.0
 
@@ -75,6 +79,7 @@ class Site:
 
         True if the outlet has no more to do with the connection.
         """
+        worker.requests += 1
         began = self.clock() if self.access is not None else 0.0
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
@@ -89,7 +94,8 @@ class Site:
         current.set(response)
         over = response.run(self.application, environ)
         if self.access is not None:
-            self.access(request, environ.get("REMOTE_ADDR", ""), response.code, response.sent, self.clock() - began)
+            code = response.heard or response.code
+            self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
             if response.stays:
@@ -129,10 +135,10 @@ class Site:
 class Leaving(Protocol):
     """A connection, as far as `Last` knows it.
 
-    :ivar leaving: the process is about to end.
+    :ivar leaving: the process is about to end: 0, `LAST` or `NOW`.
     """
 
-    leaving: bool
+    leaving: int
 
     @property
     def unanswered(self) -> int:
@@ -148,7 +154,7 @@ class Last:
         self._connection = connection
 
     def __bool__(self) -> bool:
-        return self._connection.leaving and not self._connection.unanswered
+        return bool(self._connection.leaving) and not self._connection.unanswered
 
 
 NOT_A_REQUEST = Request()

@@ -8,11 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     AdoptedStreamServerEndpoint,
@@ -24,12 +27,16 @@ from twisted.internet.endpoints import (
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolNegotiationFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.tls import ssl_endpoint
+from hendrix.channel.handed_over import handed_over
+from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
+
+log = Logger(namespace="hendrix.sockets")
 
 PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
 # Connections that the kernel completes for us while we are busy. Twisted's 50 is soon full, and then clients wait a second to try again.
@@ -57,16 +64,19 @@ class Listener:
 
     :ivar description: as the user wrote it.
     :ivar plain: its connections are plain sockets: the fast lane can have them.
+    :ivar portable: another process that inherits the socket can do with it what this one does.
     """
 
     description: str
     port: IListeningPort
     reception: Reception
     plain: bool
+    certificates: Certificates | None = None
+    portable: bool = False
 
-    @property
+    @cached_property
     def address(self) -> str:
-        """Where it listens, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+        """Where it listens, or has listened, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
@@ -114,10 +124,20 @@ class Sockets(Service):
     def describe(self) -> str:
         return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
 
+    def check(self) -> None:
+        """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
+        for one in self._listen:
+            if not isinstance(one, str) or handed_over(self._reactor, one) is None:
+                self._endpoint(one, _name(one))
+
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
         for one in self._listen:
-            self._bind(one)
+            if isinstance(one, str) and (endpoints := handed_over(self._reactor, one)) is not None:
+                for endpoint in endpoints:
+                    self._bind(endpoint, one)
+            else:
+                self._bind(one)
 
     def startService(self) -> Deferred[None]:
         """Fires when the endpoints that take time (onion:) listen too."""
@@ -130,21 +150,31 @@ class Sockets(Service):
             _raise_failure(results)
         self._waiting = []
 
-    def _bind(self, one: str | IStreamServerEndpoint) -> None:
-        name = _name(one)
+    def _bind(self, one: str | IStreamServerEndpoint, name: str = "") -> None:
+        name = name or _name(one)
         endpoint = self._endpoint(one, name)
         reception = Reception()
 
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
-            self.listeners.append(Listener(name, port, reception, AVAILABLE and type(endpoint) in PLAIN))
+            if type(endpoint) is AdoptedStreamServerEndpoint and isinstance(port, unix.Port):
+                # A unix socket that is somebody else's: when it stops, Twisted would unlink this path, and shut the socket down.
+                port._bindPath, port._shouldShutdown = b"\0", False
+            plain = type(endpoint) in PLAIN
+            portable = isinstance(port, tcp.Port) and (plain or isinstance(one, str))
+            certificates = getattr(endpoint, "certificates", None)
+            self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 
         def failed(reason: Failure) -> None:
             raise _explain(name, reason.value) from None
 
+        self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
+
+    def wait_for(self, listening: Deferred[Any]) -> None:
+        """Raise what has failed already; what takes time is waited for in `startService`."""
         results: list[object] = []
-        done = maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed).addBoth(results.append)
+        done: Deferred[None] = listening.addBoth(results.append)
         if results:
             _raise_failure(results)
         else:
@@ -154,11 +184,35 @@ class Sockets(Service):
         if not isinstance(one, str):
             return one
         try:
+            if one.startswith("tls:"):
+                check_directory(one)
             return (one.startswith("ssl:") and ssl_endpoint(self._reactor, one)) or serverFromString(self._reactor, one)
         except ConfigurationError:
             raise
         except Exception as error:
             raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+
+    def renew_certificates(self) -> None:
+        """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
+        for listener in self.listeners:
+            if listener.certificates is not None:
+                try:
+                    listener.certificates.renew()
+                except ConfigurationError as error:
+                    log.error("{error}; the certificate that was read before stays in use", error=error)
+
+    def write_port_file(self, name: str) -> None:
+        """The addresses, a line for each; written in one go."""
+        text = "".join(f"{listener.address}\n" for listener in self.listeners)
+        try:
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".hendrix-")
+            with open(handle, "w") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, name)
+        except OSError as error:
+            advice = "give a file in a directory that this user may write to"
+            raise ConfigurationError(f"--port-file={name}: {error.strerror}; {advice}") from None
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -167,9 +221,13 @@ class Sockets(Service):
     async def _stop(self) -> None:
         for _, done in self._waiting:
             done.cancel()
-        for listener in self.listeners:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the ports. Does no harm when repeated."""
+        listeners, self.listeners = self.listeners, []
+        for listener in listeners:
             await maybeDeferred(listener.port.stopListening)
-        self.listeners = []
 
 
 def _raise_failure(results: list[object]) -> None:

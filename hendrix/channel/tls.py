@@ -7,10 +7,15 @@ knows why. A pair that does not match it finds at the first handshake; here it i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.interfaces import IOpenSSLContextFactory
+from zope.interface import implementer
 
 from hendrix.errors import ConfigurationError
 
@@ -18,7 +23,57 @@ ONE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 KNOWN = ("port", "privateKey", "certKey", "extraCertChain", "backlog", "interface")
 
 
-def ssl_endpoint(reactor: Any, description: str) -> SSL4ServerEndpoint | None:
+@dataclass(frozen=True)
+class Pem:
+    """A key and its certificates as PEM text, with the names of the files for messages."""
+
+    key: str
+    cert: str
+    chain: str
+    key_name: str
+    cert_name: str
+
+    def context_factory(self) -> Any:
+        """See `context_factory`."""
+        return context_factory(self.key.encode(), self.cert.encode(), self.chain.encode(), self.key_name, self.cert_name)
+
+
+@implementer(IOpenSSLContextFactory)
+class Certificates:
+    """A context factory that can be renewed while it serves: handshakes from then on have the new certificate.
+
+    :param read: reads the files.
+    :ivar pem: what it read last.
+    :raises ConfigurationError: the files cannot be read or do not fit.
+    """
+
+    def __init__(self, read: Callable[[], Pem]) -> None:
+        self._read = read
+        self.renew()
+
+    def renew(self) -> None:
+        """Read the files again.
+
+        :raises ConfigurationError: they cannot be read or do not fit; what there was stays in use.
+        """
+        pem = self._read()
+        self._factory = pem.context_factory()
+        self.pem = pem
+
+    def getContext(self) -> Any:
+        """For each new connection."""
+        return self._factory.getContext()
+
+
+class SslEndpoint(SSL4ServerEndpoint):
+    """An endpoint whose certificates can be renewed."""
+
+    def __init__(self, reactor: Any, port: int, certificates: Certificates, backlog: int, interface: str) -> None:
+        super().__init__(reactor, port, certificates, backlog, interface)
+        self.certificates = certificates
+
+
+def ssl_endpoint(reactor: Any, description: str) -> SslEndpoint | None:
     """The endpoint of ``ssl:PORT:privateKey=FILE:certKey=FILE[...]``; None if it has arguments that only Twisted's parser knows.
 
     TLS 1.2 and 1.3 with the ciphers that Twisted prefers.
@@ -28,11 +83,25 @@ def ssl_endpoint(reactor: Any, description: str) -> SSL4ServerEndpoint | None:
     given = _arguments(description)
     if not set(given) <= set(KNOWN) or "port" not in given:
         return None
+    certificates = Certificates(partial(_pem, given))
+    return SslEndpoint(reactor, int(given["port"]), certificates, int(given.get("backlog", 1024)), given.get("interface", ""))
+
+
+def _pem(given: dict[str, str]) -> Pem:
     key = given.get("privateKey", "server.pem")
     cert = given.get("certKey", key)
-    chain = _read("--cert", given["extraCertChain"]) if "extraCertChain" in given else b""
-    options = context_factory(_read("--key", key), _read("--cert", cert), chain, key, cert)
-    return SSL4ServerEndpoint(reactor, int(given["port"]), options, int(given.get("backlog", 1024)), given.get("interface", ""))
+    chain = _read("--cert", given["extraCertChain"]) if "extraCertChain" in given else ""
+    return Pem(_read("--key", key), _read("--cert", cert), chain, key, cert)
+
+
+def check_directory(description: str) -> None:
+    """Of ``tls:DIR:...``: Twisted's parser takes a directory that is not there for one without certificates.
+
+    :raises ConfigurationError: there is no such directory.
+    """
+    path = next((part.removeprefix("path=") for part in _parts(description) if part.startswith("path=") or "=" not in part), "")
+    if not Path(path).is_dir():
+        raise ConfigurationError(f"--listen={description}: there is no directory {path}; give one with keys and certificates in .pem files")
 
 
 def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_name: str) -> Any:
@@ -64,14 +133,18 @@ def context_factory(key: bytes, cert: bytes, chain: bytes, key_name: str, cert_n
 def _arguments(description: str) -> dict[str, str]:
     """The arguments of an endpoint description; the first without a name is the port."""
     found: dict[str, str] = {}
-    for part in re.split(r"(?<!\\):", description)[1:]:
+    for part in _parts(description):
         name, equals, value = part.partition("=")
-        found[name if equals else "port"] = re.sub(r"\\(.)", r"\1", value if equals else name)
+        found[name if equals else "port"] = value if equals else name
     return found
 
 
-def _read(flag: str, name: str) -> bytes:
+def _parts(description: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", description)[1:]]
+
+
+def _read(flag: str, name: str) -> str:
     try:
-        return Path(name).read_bytes()
+        return Path(name).read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise ConfigurationError(f"{flag}={name}: {error.strerror}; give a file in PEM that this user may read") from None

@@ -1,13 +1,13 @@
 """The web node: the application on its listeners, and the drain.
 
 Stopping it is the drain: accept no more, answer what is in flight with ``Connection: close``, close what is idle, and after ``--grace``
-log what is left and cut it.
+log what is left and cut it. A *patient* drain, where other processes go on serving, loses no request of a client that keeps its connection
+for the next one: what is idle stays, has one more request answered, with ``Connection: close``, and is closed only at the end of the grace.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,11 +20,12 @@ from twisted.logger import Logger
 from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
+from hendrix.channel.health import Attentive, AttentiveReactor, Health
+from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
-from hendrix.channel.site import Access, Limits, Peer, Site
+from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
 from hendrix.crosstown.service import CrosstownService
-from hendrix.errors import ConfigurationError
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.forwarded import TrustedProxies
 from hendrix.wire.response import Stamp
@@ -39,6 +40,8 @@ SWEEP = 1.0
 ACCEPT_STEP = 0.001
 # Seconds between two looks at what is still in flight when draining.
 DRAIN_STEP = 0.02
+# Seconds at the end of a patient drain in which what is idle is closed, before anything is cut; a quarter of the grace if that is less.
+FAREWELL = 1.0
 
 
 class Web(Service):
@@ -47,9 +50,18 @@ class Web(Service):
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
     :param grace: seconds for requests in flight when it is stopped.
+    :param health: the path where it is asked whether more requests should come.
+    :param ready: whether the rest of the tree is up, for that; called on any thread.
+    :param request_timeout: seconds that the application has for a request; 0 is no limit.
+    :param shared: other processes serve the same sockets.
+    :ivar app_name: what the application is called.
+    :ivar patient: drain patiently; may be taken back during the drain.
+    :ivar on_deaf: called when the last connection has been accepted.
     """
 
     name = "web"
+    patient = False
+    on_deaf: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -66,10 +78,19 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        request_timeout: float = 0,
+        shared: bool = False,
+        health: str | None = None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._shared = shared
+        self._overtime = Overtime(request_timeout, reactor.callLater) if request_timeout else None
+        self._request_timeout = request_timeout
+        self._stamp = Stamp(server_header)
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
-        self._app_name = app_name
-        self._limits, self._server_header, self._grace, self._port_file, self._access = limits, server_header, grace, port_file, access
+        self.app_name = app_name
+        self._limits, self._grace, self._port_file, self._access = limits, grace, port_file, access
+        self._health, self._ready = Health(health, self._trouble) if health else None, ready
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
         self._slow: set[ReactorConnection] = set()
@@ -77,10 +98,14 @@ class Web(Service):
         self._mailbox = Mailbox(reactor.callFromThread)
         self._sweep = LoopingCall(self._look_at_deadlines)
         self._sweep.clock = reactor
-        self._draining = False
+        self._leaving = 0
 
     def describe(self) -> str:
-        return f"{self._app_name} on {self._sockets.describe()}"
+        return f"{self.app_name} on {self._sockets.describe()}"
+
+    def numbers(self) -> dict[str, int]:
+        crew = self._crew.crew
+        return {"connections": len(self._fast) + len(self._slow), "requests": crew.requests if crew else 0}
 
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
@@ -91,18 +116,24 @@ class Web(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._draining = False
-        application, self._app_name = self._load()
-        stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
+        self._leaving = 0
+        application, self.app_name = self._load()
+        if self._health is not None:
+            application = self._health.beside(application)
+        dispatcher = self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
-            site = Site(application, self._base(listener), self._limits, stamp, dispatcher, self._trusted, self._access)
+            site = Site(application, self._base(listener), self._limits, self._stamp, dispatcher, self._trusted, self._access)
             self._serve(listener, site)
-        shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)
+        limits = self._limits
+        shortest = min(
+            filter(None, (limits.header_timeout, limits.body_timeout, limits.write_timeout, limits.keepalive, self._request_timeout))
+        )
         self._sweep.start(min(SWEEP, shortest / 4), now=False)
         if self._port_file is not None:
-            self._write_port_file(self._port_file)
-        self._announce()
+            self._sockets.write_port_file(self._port_file)
+        if not self._shared:
+            self._announce()
 
     def _base(self, listener: Listener) -> dict[str, Any]:
         host = listener.port.getHost()
@@ -111,7 +142,7 @@ class Web(Service):
             name = "localhost"
         scheme = "https" if listener.secure else "http"
         port = str(getattr(host, "port", None) or (443 if listener.secure else 80))
-        return base_environ(name, port, scheme, multiprocess=False)
+        return base_environ(name, port, scheme, multiprocess=self._shared)
 
     def _serve(self, listener: Listener, site: Site) -> None:
         lane, crew = self._crew.lane, self._crew.crew
@@ -119,12 +150,14 @@ class Web(Service):
         if listener.plain and lane is not None:
             connected = partial(self._connected, lane, site)
             call_later = partial(self._reactor.callFromThread, self._reactor.callLater)
-            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later)
+            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later, self._shared)
             self._acceptors.append(acceptor)
             acceptor.start()
             return
 
         def build(address: object) -> ReactorConnection:
+            if self._health is not None:
+                return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
             return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
 
         listener.reception.build = build
@@ -134,30 +167,28 @@ class Web(Service):
     def _connected(self, lane: FastLane, site: Site, sock: Any, address: Any) -> None:
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
-        connection = FastConnection(lane, site, sock, peer, self._fast)
-        if self._draining:
-            connection.drain()
+        health, owners = self._health, self._fast
+        connection = Attentive(lane, site, sock, peer, owners, health) if health else FastConnection(lane, site, sock, peer, owners)
+        if self._leaving:
+            connection.drain(self._leaving)
         try:
             connection.ready()
         except Exception:
             log.failure("a new connection cannot be served")
             connection.fail()
 
-    def _write_port_file(self, name: str) -> None:
-        text = "".join(f"{listener.address}\n" for listener in self._sockets.listeners)
-        try:
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".hendrix-")
-            with open(handle, "w") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, name)
-        except OSError as error:
-            advice = "give a file in a directory that this user may write to"
-            raise ConfigurationError(f"--port-file={name}: {error.strerror}; {advice}") from None
+    def _trouble(self) -> str:
+        """Why no more requests should come, "" if they may (any thread)."""
+        if self._leaving == NOW:
+            return "the process is about to end"
+        if not self._ready():
+            return "the process is starting"
+        crew = self._crew.crew
+        return "" if crew is not None and crew.backlog < self._limits.backlog else "enough requests wait for a thread"
 
     def _announce(self) -> None:
         for listener in self._sockets.listeners:
-            log.info("serving {name} on {url}", name=self._app_name, url=listener.url)
+            log.info("serving {name} on {url}", name=self.app_name, url=listener.url)
         end = f"stop with Ctrl-C or kill {os.getpid()}: requests in flight have {self._grace:g} s"
         log.info("{crew}; {end}", crew=self._crew.describe(), end=end)
 
@@ -172,6 +203,8 @@ class Web(Service):
                 _try(connection.expire, now)
         if self._crew.crew is not None:
             self._crew.crew.nudge()
+            if self._overtime is not None:
+                self._overtime.look(self._crew.crew.workers, self._stamp)
         for slow in list(self._slow):
             _try(slow.expire, slow.site.clock())
 
@@ -183,29 +216,47 @@ class Web(Service):
         return Deferred.fromCoroutine(self._drain())
 
     async def _drain(self) -> None:
-        self._draining = True
+        began = self._reactor.seconds()
+        self._leaving = LAST if self.patient else NOW
+        await self._stop_accepting()
+        self.on_deaf()
+        if self.connections:
+            log.info("draining; open connections: {count}", count=len(self.connections))
+        await self._wait_for_last_requests(began)
+        self._leaving = NOW
+        while self._open and self._reactor.seconds() < began + self._grace:
+            self._drain_step()
+            if self._open:
+                await deferLater(self._reactor, DRAIN_STEP)
+        self._cut(self._reactor.seconds() - began)
+        if self._sweep.running:
+            self._sweep.stop()
+        self._acceptors = []
+
+    async def _stop_accepting(self) -> None:
         for listener in self._sockets.listeners:
             if not listener.plain:
                 await maybeDeferred(listener.port.stopListening)
         for acceptor in self._acceptors:
-            acceptor.stop()
+            acceptor.stop(accept=not self.patient)
         while not all(acceptor.closed for acceptor in self._acceptors):
             await deferLater(self._reactor, ACCEPT_STEP)
         # Not before: it shuts down the socket that a worker may still be accepting from, and what waits there would be reset.
         for listener in self._sockets.listeners:
             if listener.plain:
                 await maybeDeferred(listener.port.stopListening)
-        if self.connections:
-            log.info("draining; open connections: {count}", count=len(self.connections))
-        deadline = self._reactor.seconds() + self._grace
-        while self._open and self._reactor.seconds() < deadline:
-            self._drain_step()
-            if self._open:
-                await deferLater(self._reactor, DRAIN_STEP)
-        self._cut()
-        if self._sweep.running:
-            self._sweep.stop()
-        self._acceptors = []
+
+    async def _wait_for_last_requests(self, began: float) -> None:
+        """The patience: each connection may have one more request answered."""
+        if self.patient:
+            for connection in self.connections:
+                _try(connection.drain, LAST)
+        while self.patient and self._open and self._reactor.seconds() < began + self._grace - min(FAREWELL, self._grace / 4):
+            await deferLater(self._reactor, DRAIN_STEP)
+
+    def hurry(self) -> None:
+        """Cut what is in flight, without waiting for the end of ``grace``."""
+        self._grace = 0.0
 
     @property
     def _open(self) -> bool:
@@ -220,11 +271,11 @@ class Web(Service):
         if self._crew.crew is not None:
             self._crew.crew.nudge()
 
-    def _cut(self) -> None:
+    def _cut(self, seconds: float) -> None:
         for connection in self.connections:
             response = connection.response
             if response is not None:
-                log.warn("cut after {grace:g} s: {request}", grace=self._grace, request=response.title)
+                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=response.title)
             _try(connection.cut)
 
 

@@ -81,15 +81,19 @@ class CrosstownService(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._drain())
 
+    def hurry(self) -> None:
+        """Wait for tasks no longer."""
+        self._grace = 0.0
+
     async def _drain(self) -> None:
         dispatcher = self.dispatcher
         if traffic.serving is dispatcher:
             traffic.serving = None
         if dispatcher is not None:
-            deadline = self._reactor.seconds() + self._grace
+            began = self._reactor.seconds()
             if not dispatcher.idle:
                 log.info("waiting for crosstown tasks: {state}", state=self.describe())
-            while not dispatcher.idle and self._reactor.seconds() < deadline:
+            while not dispatcher.idle and self._reactor.seconds() < began + self._grace:
                 await deferLater(self._reactor, DRAIN_STEP)
             for task in dispatcher.abandon():
                 log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin)

@@ -36,6 +36,9 @@ class AccessLogService(Service):
     def describe(self) -> str:
         return f"{self._form} to {'standard output' if self._path == '-' else self._path}"
 
+    def numbers(self) -> dict[str, int]:
+        return {"lost": self._lost}
+
     def startService(self) -> None:
         super().startService()
         self._log = AccessLog(self._path, cast(Format, self._form))
@@ -47,6 +50,14 @@ class AccessLogService(Service):
             self._writing.stop()
         if self._log is not None:
             self._log.close()
+
+    def reopen(self) -> None:
+        """The file was rotated away: open it anew.
+
+        :raises ConfigurationError: that fails; the old one stays in use.
+        """
+        if self._log is not None:
+            self._log.reopen()
 
     def append(self, request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
         """A response is complete (any thread)."""

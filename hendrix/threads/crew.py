@@ -101,6 +101,11 @@ class Crew:
         """How many workers are in a job."""
         return sum(worker.job is not None for worker in self.workers)
 
+    @property
+    def requests(self) -> int:
+        """How many requests have been begun."""
+        return sum(worker.requests for worker in self.workers)
+
     # The reactor thread.
 
     def start(self) -> None:
@@ -141,6 +146,7 @@ class Crew:
 
     def _work(self, worker: Worker) -> None:
         ready, clock, began = self.ready, self._clock, self.began
+        worker.ident = threading.get_ident()
         self._gate.acquire()
         looked = clock()
         while not self.quitting:

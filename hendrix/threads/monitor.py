@@ -90,6 +90,8 @@ class Monitor:
                 moved, self._jobs[index], self._looks_in_job[index] = True, worker.jobs, 0
             elif worker.job is not None:
                 moved = True
+                if not self._looks_in_job[index]:
+                    worker.noticed = (worker.jobs, self._clock())
                 self._looks_in_job[index] += 1
                 if self._looks_in_job[index] >= enough:
                     stuck += 1

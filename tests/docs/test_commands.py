@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from twisted.application import app
 from twisted.scripts import _twistd_unix
 from twisted.scripts.twistd import ServerOptions
 
-from hendrix.cli import divide
+from hendrix import cli
+from hendrix.cli.serve import divide
 from hendrix.options import Options
 
 SHELL = {".", "cat", "cd", "curl", "django-admin", "do", "done", "kill", "make", "openssl", "pip", "python", "python3", "sleep", "while"}
@@ -29,7 +31,7 @@ def each(language: str) -> list[object]:
 def test_scripts_are_scripts_of_known_commands(block: Block) -> None:
     done = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert {words[0] for words in commands(block.text)} <= SHELL | DOORS
+    assert {next(word for word in words if not re.match(r"[A-Z_]+=", word)) for words in commands(block.text)} <= SHELL | DOORS
 
 
 @pytest.mark.parametrize("where", ALL, ids=str)
@@ -46,6 +48,8 @@ def test_command_lines_of_the_doors_are_understood(where: Page, monkeypatch: pyt
     monkeypatch.setattr(_twistd_unix, "uidFromString", lambda name: 1)
     monkeypatch.chdir(tmp_path)
     for words in where.commands:
+        while re.match(r"[A-Z_]+=", words[0]):
+            words.pop(0)
         if words[0] in DOORS and "..." not in " ".join(words):
             understand(words)
 
@@ -62,9 +66,16 @@ def understand(words: list[str]) -> None:
             return
         config.parseOptions(arguments)
         assert config.subCommand in (None, "hendrix")
-    elif arguments[:1] not in (["stop"], ["restart"]):
-        _, ours = divide([word for word in arguments if word not in ("tree", "start")], ServerOptions())
-        Options().parseOptions(ours)
+    elif arguments != ["restart"]:
+        name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "serve"
+        module = import_module(f"hendrix.cli.{cli.COMMANDS[name].module}")
+        if name == "completion":
+            assert {*arguments} <= {*module.SHELLS}
+        elif hasattr(module, "Asking") and not any(word.startswith("--wsgi") for word in arguments):
+            getattr(module, "Options", module.Asking)().parseOptions([word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)])
+        else:
+            _, ours = divide(arguments, ServerOptions())
+            Options().parseOptions(ours)
 
 
 @pytest.mark.parametrize("block", each("python"))
@@ -81,5 +92,4 @@ def test_units_of_systemd_are_understood(block: Block, monkeypatch: pytest.Monke
         assert Path(path).name == "twistd"
         understand(["twistd", *words])
     if unit.has_section("Socket"):
-        name = unit["Socket"]["FileDescriptorName"]
-        assert any(f"name={name}" in other.text for other in page("deploying.md").of("ini") if other is not block)
+        assert any("--listen=systemd\n" in other.text for other in page("deploying.md").of("ini") if other is not block)

@@ -193,6 +193,13 @@ class Site:
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
     @property
+    def children(self) -> list[int]:
+        """The processes that it has started and that have not ended."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
+        found = [int(pid) for task in tasks for pid in task.read_text().split()]
+        return [pid for pid in found if "(zombie)" not in Path(f"/proc/{pid}/status").read_text()]
+
+    @property
     def descriptors(self) -> int:
         """How many files and sockets it has open now."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -6,6 +6,7 @@ import pytest
 from twisted.scripts import twistd
 
 from hendrix import cli
+from hendrix.cli.serve import divide
 
 THEIRS = twistd.ServerOptions()
 
@@ -25,7 +26,7 @@ THEIRS = twistd.ServerOptions()
     ],
 )
 def test_each_option_goes_to_whom_it_belongs(words, theirs, ours):
-    assert cli.divide(words, THEIRS) == (theirs, ours)
+    assert divide(words, THEIRS) == (theirs, ours)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,19 @@ def test_each_option_goes_to_whom_it_belongs(words, theirs, ours):
         (["--threads=0"], "--threads=0: give a whole number from 1 to 1024"),
         (["tree", "--threads=0"], "--threads=0: give a whole number from 1 to 1024"),
         (["tree", "--treads=1"], "--treads: there is no such option; did you mean --threads?"),
+        (["tree", "--fife"], "--fife: there is no such option"),
+        (["tree", "--json", "stray"], "stray: only options are understood here: --control, --every, --json, --live, --pidfile"),
+        (["tree", "--every=0"], "--every=0: give a number of seconds from 0.05 to 3600"),
+        (["stop", "--pidfle=a"], "--pidfle: there is no such option; did you mean --pidfile?"),
+        (["stop", "--zzz"], "--zzz: there is no such option; there is --control, --pidfile"),
+        (["workers", "many"], "many: give a number of workers, or +1 or -1"),
+        (["workers", "-1", "+2"], "+2: give one number"),
+        (["stop", "--control=/no/such/socket"], "--control=/no/such/socket: no hendrix listens at /no/such/socket"),
+        (["stop", "--pidfile=/no/such"], "--pidfile=/no/such: No such file or directory; no hendrix runs with this pid file"),
+        (
+            ["check", "--listen=tls:/no/such", "--wsgi=a:b"],
+            "--listen=tls:/no/such: there is no directory /no/such; give one with keys and certificates in .pem files",
+        ),
         (["tree", "--https-port=443"], "--https-port=443: give --key and --cert with it"),
         (["--wsgi=a:b", "--logger=no.such.thing"], "Logger 'no.such.thing' could not be imported: 'no.such.thing' does not name an object"),
         (["--wsgi=a:b", "stray"], "stray: only options are understood here; an application is given as --wsgi=stray"),
@@ -49,11 +63,27 @@ def test_a_mistake_costs_one_line(words, line):
     assert raised.value.code == f"hendrix: error: {line}"
 
 
+def test_without_a_word_it_says_what_it_can_do_unless_there_is_something_to_serve(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    cli.main([])
+    assert capsys.readouterr().out.startswith("Usage: hx [options]")
+    ran = []
+    monkeypatch.setattr(twistd, "runApp", ran.append)
+    (tmp_path / "manage.py").touch()
+    cli.main([])
+    (tmp_path / "manage.py").unlink()
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "mysite.settings")
+    cli.main([])
+    assert len(ran) == 2
+
+
 @pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["start", "--wsgi=a:b", "--help"]])
 def test_help_shows_the_commands_and_the_options(words, capsys):
     cli.main(words)
     said = capsys.readouterr().out
-    assert said.startswith("Usage: hx [options]\n       hx tree [options]")
+    assert said.startswith("Usage: hx [options]\n\n  hx serve [options] ")
+    assert all(f"  hx {name} " in said for name, command in cli.COMMANDS.items() if command.help)
     assert "--wsgi=NAME" in said
 
 
@@ -68,6 +98,7 @@ def test_the_tree_is_that_of_the_design_and_nothing_is_imported_for_it(capsys):
     cli.main(["tree", "--wsgi=no.such.module", "--listen=tcp:8000"])
     assert capsys.readouterr().out.splitlines() == [
         "hendrix                    one_for_one",
+        "├─ control                 a socket of its own",
         "├─ sockets                 tcp:8000",
         "├─ crew                    8 threads (0 busy, backlog 0)",
         "├─ crosstown               at most 7 tasks at a time",

@@ -1,0 +1,1 @@
+"""Worker processes: the parent that binds and watches, the children that serve, and the link between them."""

@@ -1,0 +1,49 @@
+"""The commands of a process with workers: "reload", "workers" and "threads"."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from twisted.internet.defer import DeferredList
+
+from hendrix.control.commands import Commands
+from hendrix.errors import PeerError
+from hendrix.workers.parent import Workers
+
+
+def add_workers(commands: Commands, workers: Workers) -> None:
+    """Add them."""
+    its = OfWorkers(workers)
+    commands.add("reload", its.reload, "New code: new workers take the place of all, and no request is lost. Answers when they serve.")
+    commands.add("workers", its.workers, "How many processes serve, or so many from now on.", {"to": "a number, or +1, -1"})
+    commands.add("threads", its.threads, "What each worker thread is doing now, and in which line of the application it is.")
+
+
+class OfWorkers:
+    """What they do."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    async def reload(self, arguments: dict[str, Any]) -> dict[str, int]:
+        return {"reloaded": await self._workers.reload()}
+
+    async def workers(self, arguments: dict[str, Any]) -> dict[str, int]:
+        count = len(self._workers.slots)
+        if "to" in arguments:
+            count = await self._workers.set_count(_number(arguments["to"], count))
+        return {"workers": count}
+
+    async def threads(self, arguments: dict[str, Any]) -> list[Any]:
+        """Of each worker that answers."""
+        processes = sorted(self._workers.processes, key=lambda process: (process.name, process.pid))
+        answers = await DeferredList([process.link.ask("threads") for process in processes], consumeErrors=True)
+        return [one for succeeded, answer in answers if succeeded for one in answer]
+
+
+def _number(to: Any, now: int) -> int:
+    text = str(to)
+    if not re.fullmatch(r"[+-]?\d{1,4}", text):
+        raise PeerError(400, f"to={text}: give a number of workers, or +1 or -1")
+    return now + int(text) if text[0] in "+-" else int(text)

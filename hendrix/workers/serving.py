@@ -1,0 +1,134 @@
+"""The part of the tree that serves: the same in a process of its own and in each worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from hendrix.channel.crew_service import CrewService
+from hendrix.channel.site import Limits
+from hendrix.channel.sockets import Sockets
+from hendrix.channel.web import Web
+from hendrix.control.commands import Commands
+from hendrix.control.threads import add_threads
+from hendrix.crosstown.service import CrosstownService
+from hendrix.errors import ConfigurationError
+from hendrix.options import Settings
+from hendrix.status.service import AccessLogService
+from hendrix.workers.signals import Signals
+from hendrix.wsgi.call import Application
+
+log = Logger(namespace="hendrix.web")
+
+
+class Alone(Web):
+    """The node "web" of a process without workers: it hears signals itself."""
+
+    signals: Signals
+
+    def startService(self) -> None:
+        super().startService()
+        self.signals.install()
+
+    def stopService(self) -> Deferred[None]:
+        def remove(result: Any) -> Any:
+            self.signals.remove()
+            return result
+
+        return super().stopService().addBoth(remove)
+
+
+class Serving:
+    """The nodes "crew", "crosstown", "access log" and "web", in the order in which they start.
+
+    :param sockets: what to serve on; it starts before them.
+    :param load: imports the application; gives it with its name.
+    :param root: of the tree that these nodes are in.
+    :param shared: other processes serve the same sockets.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        sockets: Sockets,
+        load: Callable[[], tuple[Application, str]],
+        root: MultiService,
+        *,
+        shared: bool,
+    ) -> None:
+        self._sockets = sockets
+        self.crew = CrewService(reactor, settings.threads)
+        at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
+        self.crosstown = CrosstownService(
+            reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
+        )
+        self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+        self.web = (Web if shared else Alone)(
+            reactor,
+            sockets,
+            self.crew,
+            self.crosstown,
+            load,
+            name_of_application(settings),
+            limits=_limits(settings),
+            server_header=settings.server_header,
+            trusted=settings.trusted_proxy,
+            grace=settings.grace,
+            port_file=None if shared else settings.port_file,
+            access=self.access_log.append if self.access_log else None,
+            health=settings.health,
+            ready=lambda: all(getattr(node, "running", True) for node in list(root)),
+            request_timeout=settings.request_timeout,
+            shared=shared,
+        )
+        if isinstance(self.web, Alone):
+            self.web.signals = Signals(reactor, {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs})
+
+    def add_commands(self, commands: Commands) -> None:
+        """What can be asked where there are no workers."""
+        commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
+        add_threads(commands, lambda: self.crew.crew)
+
+    def _reloaded(self, arguments: dict[str, Any]) -> dict[str, str]:
+        return {"reloaded": self._reload()}
+
+    def _reload(self) -> str:
+        self._sockets.renew_certificates()
+        self.reopen_logs()
+        words = "certificates and log files; new code needs a restart, or --workers=1 or more"
+        log.info("read anew: {words}", words=words)
+        return words
+
+    def reopen_logs(self) -> None:
+        try:
+            if self.access_log is not None:
+                self.access_log.reopen()
+        except ConfigurationError as error:
+            log.error("{error}", error=error)
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter([node for node in (self.crew, self.crosstown, self.access_log, self.web) if node is not None])
+
+
+def name_of_application(settings: Settings) -> str:
+    """What the application is called until it is loaded."""
+    if isinstance(settings.wsgi, str):
+        return settings.wsgi
+    return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_head=settings.max_head,
+        max_body=settings.max_body,
+        header_timeout=settings.header_timeout,
+        body_timeout=settings.body_timeout,
+        keepalive=settings.keepalive,
+        write_timeout=settings.write_timeout,
+        backlog=settings.backlog,
+    )
