@@ -21,7 +21,7 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from hendrix.crosstown.around import surrounded
+from hendrix.crosstown import around
 from hendrix.crosstown.counts import Counts
 from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.jobs import Crew, Follow, Lane, Place
@@ -43,6 +43,7 @@ class Dispatcher:
     :param pool: has the processes for tasks that ask for one.
     :param patience: threads that have served a request and wait for its client, at most; default is ``threads``.
 
+    :ivar on_threads: the lane of the tasks that run on the crew.
     :ivar on_error: called with a task that failed, and what it raised, on its thread.
     """
 
@@ -50,9 +51,9 @@ class Dispatcher:
         self.crew, self._queue, self._pool = crew, queue, pool
         self._patience = threads if patience is None else patience
         self._lock = threading.Lock()  # guards all below
-        self._on_threads = Lane(crew, threads)
-        self._on_processes = Lane(pool, pool.size) if pool else self._on_threads
-        self._lanes = {self._on_threads, self._on_processes}
+        self.on_threads = Lane(crew, threads)
+        self._on_processes = Lane(pool, pool.size) if pool else self.on_threads
+        self._lanes = {self.on_threads, self._on_processes}
         self._held: dict[Task, None] = {}  # those that have passed the gate and not begun, in their order
         self._pending: set[Response] = set()
         self._following: set[Response] = set()
@@ -109,7 +110,7 @@ class Dispatcher:
         """Start its tasks.
 
         :param serving: this is the thread that served the request: those that are ``same_thread`` run here, before this returns.
-        :param here: one may run on this thread, which is of the crew: it is returned and has begun, and the caller is to `finish` it.
+        :param here: one may run on this thread, which is of the crew: it is returned and has begun, and the caller is to `call` it.
         """
         with self._lock:
             if response in self._following:
@@ -131,7 +132,7 @@ class Dispatcher:
 
     def _only(self, response: Response) -> Task | None:
         """The common case in one step (under the lock): a single task that may start at once. Gives it, begun; None goes the long way."""
-        task, lane = response.after[0], self._on_threads
+        task, lane = response.after[0], self.on_threads
         if not isinstance(task, Task) or task.serial or task.same_thread or task.portable is not None or response.failed or response.gone:
             return None
         if int(response.code or 500) in task.no_go or lane.places >= lane.size or self._over or not task.begin():
@@ -152,7 +153,7 @@ class Dispatcher:
             if task is None:
                 if own is None:
                     return begun
-                self._call(own)
+                self.call(own)
                 own = None
             elif code in task.no_go:
                 self._stop(task, code)
@@ -162,13 +163,13 @@ class Dispatcher:
             elif task.same_thread and serving:
                 # It starts before the tasks behind it do, and runs while they do.
                 if own is not None:
-                    self._call(own)
+                    self.call(own)
                 own = task if self._begin(task) else None
             elif (task.serial or task.same_thread) and self._stands_behind(response, task):
                 pass
             else:
                 if begun is not None and len(self._lane(task).waiting) >= self._queue:
-                    self.finish(begun)  # not behind those that find no room
+                    self.call(begun, self.on_threads)  # not behind those that find no room
                     begun = None
                 if self.submit(task, here=here and begun is None):
                     begun = task
@@ -217,7 +218,7 @@ class Dispatcher:
         elif not place:
             log.warn("{count} tasks wait for a thread: {name} runs on the thread of its request", count=self._queue, name=task.name)
             self.run(task)
-        elif not here or lane is not self._on_threads:
+        elif not here or lane is not self.on_threads:
             lane.crew.submit(Place(self, lane, task))
         elif self._begin(task):
             return True
@@ -226,18 +227,14 @@ class Dispatcher:
         return False
 
     def _lane(self, task: Task) -> Lane:
-        return self._on_threads if task.portable is None else self._on_processes
+        return self.on_threads if task.portable is None else self._on_processes
 
     def run(self, task: Task, lane: Lane | None = None) -> None:
         """Run it here and now; it has a place in this lane."""
         if self._begin(task):
-            self._call(task, lane)
+            self.call(task, lane)
         else:
             self._after(task, lane)
-
-    def finish(self, task: Task) -> None:
-        """Run a task that `follow` has begun, on the same thread."""
-        self._call(task, self._on_threads)
 
     def _refuse(self, task: Task) -> None:
         if task.cancel():
@@ -257,9 +254,12 @@ class Dispatcher:
                 self.counts.cancelled += 1
         return began
 
-    def _call(self, task: Task, lane: Lane | None = None) -> None:
-        """Call a task that has begun. Never raises."""
-        surrounded(task)
+    def call(self, task: Task, lane: Lane | None = None) -> None:
+        """Call a task that has begun, and has a place in this lane. Never raises."""
+        if around.around:
+            around.surrounded(task)
+        else:
+            task.call()
         if task.state == FAILED:
             self._report(task)
         self._after(task, lane)
@@ -281,18 +281,14 @@ class Dispatcher:
                     self.counts.failed += 1
                 else:
                     self.counts.done += 1
-            successor = self._leave(lane) if lane is not None else None
-        if lane is not None and successor is not None:
-            lane.crew.submit(Place(self, lane, successor))  # to stand in line: requests have waited, too
+            if lane is not None:
+                if lane.waiting:
+                    # Its place is for the next, which stands in line: requests have waited, too.
+                    lane.crew.submit(Place(self, lane, lane.waiting.popleft()))
+                else:
+                    lane.places -= 1
         if nested is not None and response is not None:
             self.follow(response)
-
-    def _leave(self, lane: Lane) -> Task | None:
-        """A place is free (under the lock): the next task for it, or None and the place is gone."""
-        if lane.waiting:
-            return lane.waiting.popleft()
-        lane.places -= 1
-        return None
 
     def _report(self, task: Task) -> None:
         error = task.error

@@ -70,4 +70,4 @@ class Follow:
         worker.dispatch()  # no answer waits for a task
         task = self._task = self._dispatcher.follow(self._response, here=True)
         if task is not None:
-            self._dispatcher.finish(task)
+            self._dispatcher.call(task, self._dispatcher.on_threads)
