@@ -18,6 +18,7 @@ __all__ = [
     "crosstown_traffic",
     "errors",
     "gather",
+    "hey_joe",
     "makeService",
     "request_id",
     "testing",
@@ -35,7 +36,7 @@ _MODULE_OF = {
 }
 
 if TYPE_CHECKING:
-    from hendrix import errors as errors, testing as testing
+    from hendrix import errors as errors, hey_joe as hey_joe, testing as testing
     from hendrix.crosstown.gather import gather as gather
     from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic, request_id as request_id
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS

@@ -8,6 +8,7 @@ No Twisted here: it is for scripts and for the command line.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import tempfile
@@ -15,6 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from hendrix.errors import ConfigurationError, LocalError, PeerError
 from hendrix.wire.lines import LineReader, encode
@@ -118,6 +122,44 @@ def connect(control: str | None = None, pidfile: str | None = None, timeout: flo
         raise ConfigurationError(f"several run in {os.getcwd()}: choose with --control={' or --control='.join(here)}")
     others = "; ".join(f"--control={path} runs in {directory}" for path, directory in elsewhere)
     raise ConfigurationError(f"no hendrix runs in {os.getcwd()}" + (f", but {others}" if others else ""))
+
+
+def publish(
+    topic: str, payload: Any, *, control: str | None = None, url: str | None = None, token: str = "", timeout: float = 10.0
+) -> None:
+    """Send a payload to all subscribers of a topic of a running hendrix. Returns when it is on its way.
+
+    :param control: its control socket; the one that was started in this directory if there is neither this nor a url.
+    :param url: its address, as ``https://example.org``: over HTTP, with a token, from whatever machine.
+    :param token: what ``hx token`` has made.
+    :param timeout: seconds.
+    :raises CommandError: it was refused; with the reason.
+    :raises ConfigurationError: there is none, or there are several; with one line that says what to give.
+    :raises OSError: the address does not answer.
+    """
+    if url is None:
+        with connect(control, timeout=timeout) as client:
+            client.ask("publish", topic=topic, payload=payload)
+        return
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{url}: give the address of a site, as in https://example.org")
+    query = urlencode({"topic": topic})
+    request = Request(f"{url.rstrip('/')}/.hendrix/publish?{query}", json.dumps(payload).encode(), method="POST")
+    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Content-Type", "application/json")
+    try:
+        urlopen(request, timeout=timeout).close()
+    except HTTPError as error:
+        raise CommandError(_refusal(error)) from None
+
+
+def _refusal(error: HTTPError) -> str:
+    """Its own words, if it is a hendrix."""
+    with error:
+        try:
+            return str(json.loads(error.read(READ))["error"])
+        except (ValueError, KeyError, TypeError):
+            return f"{error.url}: {error.code} {error.reason}; is this the address of a hendrix?"
 
 
 # Where the sockets are.

@@ -36,6 +36,7 @@ from hendrix.values import (
     one_of,
     path,
     seconds,
+    secret,
     size,
     text,
     url_path,
@@ -134,6 +135,10 @@ class Settings:
     max_head: int = setting(
         32768, LIMITS, "SIZE", size(1024, 1 << 20), "Largest request line with headers, in bytes; above it 431 or 414.", shown="32k"
     )
+    max_message: int = setting(
+        1 << 20, LIMITS, "SIZE", size(1, 1 << 30), "Largest message of a WebSocket, also once it is inflated; above it the code 1009.",
+        shown="1M",
+    )  # fmt: skip
     header_timeout: float = setting(
         30.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a whole request head to arrive, from connecting or from its first byte.", shown="30"
     )
@@ -144,6 +149,11 @@ class Settings:
     write_timeout: float = setting(
         60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a client to take the next byte of its answer.", shown="60"
     )
+    heartbeat: float = setting(
+        25.0, TIMES, "SECONDS", seconds(0, DAY),
+        "Of silence, after which a WebSocket is pinged and an event stream written to; 0 for never. A WebSocket that is silent for "
+        "as long again is gone.", shown="25",
+    )  # fmt: skip
     request_timeout: float = setting(
         0.0, TIMES, "SECONDS", seconds(0, DAY),
         "For the application to answer; then it is logged where its thread is, and the client hears 503; 0 is no limit.", shown="0",
@@ -155,6 +165,11 @@ class Settings:
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
+    farewell: float = setting(
+        5.0, TIMES, "SECONDS", seconds(0, DAY),
+        "Over which WebSockets and event streams are closed at SIGTERM, at most, so that their clients do not all come back at once.",
+        shown="5",
+    )  # fmt: skip
     crosstown_threads: int | None = setting(
         None, LIMITS, "N", whole(1, 1024), "Crosstown tasks that may run at the same time.", shown="one less than --threads"
     )
@@ -175,6 +190,11 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    secret: str | None = setting(
+        None, APP, "TEXT", secret,
+        "What signs the tokens for POST /.hendrix/publish. In HENDRIX_SECRET it is not seen in the list of processes.",
+        shown="SECRET_KEY of the Django project",
+    )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,
         "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "

@@ -15,6 +15,8 @@ from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.commands import add_hub
+from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
@@ -54,17 +56,20 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     sockets = Sockets(reactor, settings.listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
-    nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
+    hub = HubService(reactor)
+    add_hub(commands, lambda: hub.branch)
+    nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
+        workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
         if notify is not None:
             workers.around_reload = notify.around
-        nodes += [sockets, workers]
+        nodes.append(workers)
     else:
         serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
         serving.add_commands(commands)
-        nodes += [sockets, *serving]
+        nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
         root.addService(node)
     return root

@@ -24,6 +24,12 @@ def text(value: Any) -> str:
     return value
 
 
+def secret(value: Any) -> str:
+    if not isinstance(value, str) or len(value) < 16 or not value.isprintable():
+        raise ValueError("give at least 16 characters, as openssl rand -hex 32 makes them")
+    return value
+
+
 def whole(low: int, high: int) -> Reader:
     def read(value: Any) -> int:
         try:

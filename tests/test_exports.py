@@ -17,6 +17,7 @@ PUBLIC = [
     "crosstown_traffic",
     "errors",
     "gather",
+    "hey_joe",
     "makeService",
     "request_id",
     "testing",

@@ -41,6 +41,9 @@ COMMANDS: Mapping[str, Command] = {
     "workers": Command("workers", "change the number of worker processes", "[N|+N|-N]"),
     "reload": Command("reload", "new code, without losing a request"),
     "stop": Command("stop", "drain it, and wait for its end"),
+    "publish": Command("publish", "send a payload to all subscribers of a topic", "TOPIC JSON"),
+    "subscribe": Command("subscribe", "show the messages of a topic as they come", "TOPIC"),
+    "token": Command("token", "make a token by which others publish over HTTP", "TOPIC"),
     "completion": Command("completion", "print what makes the Tab key know all this", "bash|zsh|fish"),
     "help": Command("help", "show this"),
 }

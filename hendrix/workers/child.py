@@ -21,6 +21,7 @@ from twisted.internet.task import LoopingCall
 
 from hendrix.control.commands import Commands
 from hendrix.control.threads import add_threads
+from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
 from hendrix.options import Settings
 from hendrix.supervision import Supervisor, hurry
@@ -78,7 +79,7 @@ class Worker:
         sockets = InheritedSockets(reactor, given["listeners"])
         self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), self._root, shared=True)
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
-        for node in (sockets, *self._serving):
+        for node in (sockets, HubService(reactor, self._link.channel("hub")), *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
         self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))

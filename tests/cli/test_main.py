@@ -100,6 +100,7 @@ def test_the_tree_is_that_of_the_design_and_nothing_is_imported_for_it(capsys):
         "hendrix                    one_for_one",
         "├─ control                 a socket of its own",
         "├─ sockets                 tcp:8000",
+        "├─ hub                     memory, 0 topics, 0 subscribers",
         "├─ crew                    8 threads (0 busy, backlog 0)",
         "├─ crosstown               at most 7 tasks at a time",
         "└─ web                     no.such.module on tcp:8000",

@@ -71,8 +71,9 @@ def understand(words: list[str]) -> None:
         module = import_module(f"hendrix.cli.{cli.COMMANDS[name].module}")
         if name == "completion":
             assert {*arguments} <= {*module.SHELLS}
-        elif hasattr(module, "Asking") and not any(word.startswith("--wsgi") for word in arguments):
-            getattr(module, "Options", module.Asking)().parseOptions([word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)])
+        elif (hasattr(module, "Asking") or name == "token") and not any(word.startswith("--wsgi") for word in arguments):
+            options = (getattr(module, "Options", None) or module.Asking)()
+            options.parseOptions([word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)])
         else:
             _, ours = divide(arguments, ServerOptions())
             Options().parseOptions(ours)

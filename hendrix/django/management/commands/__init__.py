@@ -1,0 +1,1 @@
+"""Management commands, for INSTALLED_APPS with hendrix.django."""

@@ -1,0 +1,365 @@
+"""The hub: one for the whole tree, in the parent, or in the only process. It gives each message its id, keeps the histories, knows who is
+there, and sends each process what somebody there wants to hear. Processes reach it by a `branch.Branch`, also its own process.
+
+The rules:
+
+1. A message has one place: its offset grows over all topics, and each process is sent its messages in that order.
+2. A process is sent a message once, however many of its subscribers hear it, and not at all if none does.
+3. At most once, and nothing is lost in silence: where a message is left out, a gap goes its way in its place.
+4. Membership ends with the uplink, and the uplink with the process. The hub survives them all.
+
+Entries that come from a branch (see `uplink`)::
+
+    ["publish", topic, payload]                          payloads are JSON as text
+    ["missed", topic, count]                             so many were published and did not fit
+    ["join", number, member, who, {pattern: id or null}]
+    ["leave", member, [pattern, ...] or null]            null is all of them
+    ["rule", pattern, {"history": ...}]
+    ["serve", queue, pattern or null, places]            up to so many jobs of the queue at a time
+    ["rest"]                                             no more jobs
+    ["enqueue", queue, number or null, then or null, expires, payload]
+    ["unqueued", queue, count]
+    ["done", job, result or null]     ["failed", job, why]     ["refused", job]
+    ["ask", number, question, argument]
+
+Entries that go to a branch::
+
+    ["message", topic, id, time, payload]
+    ["gap", topic, count or null, reason]
+    ["joined", number, position, [[pattern, reason], ...], [message, ...]]
+    ["job", job, queue, wanted, topic, id, time, payload]   wanted: somebody wants the result
+    ["reply", number, true, result] or ["reply", number, false, why]
+    ["answer", number, value]
+
+Everything here runs on the reactor thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from hendrix.hey_joe.members import Presence
+from hendrix.hey_joe.memory import History
+from hendrix.hey_joe.message import OVERLOAD, Message, encoded
+from hendrix.hey_joe.queues import EXPIRES, FAILED, Job, Queue, Queues
+from hendrix.hey_joe.rules import Rule, Rules
+from hendrix.hey_joe.topics import Index, is_exact
+from hendrix.hey_joe.uplink import Entry, Outbox, Uplink
+
+log = Logger(namespace="hendrix.hey_joe")
+
+# Characters of payloads that wait for a process that is behind; above it, it misses messages, and hears of it.
+BEHIND = 16 << 20
+
+
+class Hub:
+    """
+    :param clock: seconds since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, epoch: str = "") -> None:
+        self.history = History(clock, epoch)
+        self.presence = Presence()
+        self.rules = Rules()
+        self.queues: Queues[Remote] = Queues(clock, self._send_job, self._lost_job)
+        self.counts = Counter[str]()
+        self._clock = clock
+        self._listening: Index[Listener] = Index()
+        self._remotes: dict[Remote, None] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._settling = False
+        self._losses: Counter[tuple[str, str]] = Counter()
+        self._take: dict[str, Callable[..., None]] = {
+            "publish": self._publish, "missed": self._missed, "join": self._join, "leave": self._leave, "rule": self._rule,
+            "serve": self._serve, "rest": self._rest, "enqueue": self._enqueue, "unqueued": self._unqueued, "done": self._done,
+            "failed": self._failed, "refused": self._refused, "ask": self._ask,
+        }  # fmt: skip
+
+    def attach(self, uplink: Uplink) -> None:
+        """A process has come: its uplink's callbacks are ours from now on."""
+        remote = Remote(uplink, self.counts)
+        self._remotes[remote] = None
+        uplink.received = lambda message: self._received(remote, message)
+        uplink.lost = lambda: self._lost(remote)
+        uplink.room = remote.catch_up
+
+    def describe(self) -> str:
+        topics = len(self.presence)
+        subscribers = sum(len(remote.members) for remote in self._remotes)
+        return f"memory, {topics} topic{'s' * (topics != 1)}, {subscribers} subscriber{'s' * (subscribers != 1)}"
+
+    def numbers(self) -> dict[str, int | float]:
+        """For statistics: what is there now, and what has been counted."""
+        return {
+            "topics": len(self.presence),
+            "subscribers": sum(len(remote.members) for remote in self._remotes),
+            "processes": len(self._remotes),
+            "published": self.counts["published"],
+            "kept": self.history.kept,
+            "kept_characters": self.history.size,
+            "missed": self.counts["missed"],
+            "queues": len(self.queues),
+            "queue_waiting": self.queues.waiting,
+            "queue_working": self.queues.working,
+            "queue_lost": self.queues.lost,
+        }
+
+    def sweep(self) -> None:
+        """Let go of what is too old, and log what queues have lost; about once a second."""
+        self.history.sweep()
+        for queue in self.queues.sweep():
+            self._unfeed(queue)
+        losses, self._losses = self._losses, Counter()
+        for (queue_name, reason), count in losses.items():
+            log.warn("the queue {queue} has lost {count} messages: {reason}", queue=queue_name, count=count, reason=reason)
+        self._settle()
+
+    def stop(self) -> None:
+        """The process ends: log what is lost with it."""
+        for name, count in self.queues.abandon().items():
+            log.error("{count} messages of the queue {name} were not handled: the process ends", count=count, name=name)
+
+    # Uplinks.
+
+    def _received(self, remote: Remote, message: dict[str, Any]) -> None:
+        try:
+            for entry in message["entries"]:
+                self._take[entry[0]](remote, *entry[1:])
+        finally:
+            self._settle()
+
+    def _lost(self, remote: Remote) -> None:
+        del self._remotes[remote]
+        remote.lost = True
+        for member in list(remote.members):
+            self._leave(remote, member, None)
+        self.queues.gone(remote)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Send what was written to the remotes. What comes of that at once, in this process, is sent too before this returns."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while ready := [remote for remote in self._remotes if remote.ready]:
+                for remote in ready:
+                    remote.flush()
+        finally:
+            self._settling = False
+
+    # Messages.
+
+    def _publish(self, remote: Remote | None, topic: str, payload_text: str) -> None:
+        message = self.history.append(topic, payload_text, self.rules.of(topic))
+        self.counts["published"] += 1
+        for listener in self._listening.match(topic):
+            listener.give(message)
+
+    def _missed(self, remote: Remote, topic: str, count: int) -> None:
+        self.counts["missed"] += count
+        log.warn("{count} messages for {topic} were published faster than they could be sent, and are lost", count=count, topic=topic)
+        for listener in self._listening.match(topic):
+            if isinstance(listener, Remote):
+                listener.miss(topic, count)
+
+    def _announce(self, topic: str, payload: Any) -> None:
+        """Publish on a topic of our own, if anybody is there to hear it or it has a history."""
+        if self._listening.match(topic) or self.rules.of(topic).history:
+            self._publish(None, topic, encoded(topic, payload))
+
+    def _rule(self, remote: Remote, pattern: str, rule: dict[str, Any]) -> None:
+        self.rules.set(pattern, Rule(**rule))
+
+    # Members.
+
+    def _join(self, remote: Remote, number: int, member: int, who: str | None, patterns: dict[str, str | None]) -> None:
+        since = {pattern: id for pattern, id in patterns.items() if id is not None}
+        messages, gaps = self.history.after(since)
+        at = self.history.position
+        remote.add(["joined", number, at, [[gap.topic, gap.reason] for gap in gaps], [_entry(each) for each in messages]])
+        for pattern in patterns:
+            if not remote.join(member, pattern):
+                continue
+            if remote.patterns[pattern] == 1:
+                self._listening.add(pattern, remote)
+            if is_exact(pattern) and pattern[0] != "$" and self.presence.join(pattern, (remote, member), who):
+                self._tell_of(pattern, "join", who)
+
+    def _leave(self, remote: Remote, member: int, patterns: list[str] | None) -> None:
+        for pattern in list(remote.members.get(member, ())) if patterns is None else patterns:
+            if not remote.leave(member, pattern):
+                continue
+            if pattern not in remote.patterns:
+                self._listening.discard(pattern, remote)
+            who, last = self.presence.leave(pattern, (remote, member))
+            if last:
+                self._tell_of(pattern, "leave", who)
+
+    def _tell_of(self, topic: str, what: str, who: str | None) -> None:
+        self._announce(f"$presence.{topic}", {"topic": topic, "event": what, "who": who, "connections": self.presence.count(topic)})
+
+    # Questions.
+
+    def _ask(self, remote: Remote, number: int, question: str, argument: str) -> None:
+        value: Any = self.history.position
+        if question == "presence":
+            value = self.presence.of(argument)
+        elif question == "history":
+            value = [_entry(message) for message in self.history.of(argument)]
+        remote.add(["answer", number, value])
+
+    # Queues.
+
+    def _serve(self, remote: Remote, name: str, pattern: str | None, places: int) -> None:
+        queue = self.queues.serve(name, pattern, remote, places)
+        if pattern is not None and name not in self._feeds:
+            feed = self._feeds[name] = Feed(self.queues, queue)
+            self._listening.add(pattern, feed)
+
+    def _unfeed(self, queue: Queue[Remote]) -> None:
+        feed = self._feeds.pop(queue.name, None)
+        if feed is not None and queue.pattern is not None:
+            self._listening.discard(queue.pattern, feed)
+
+    def _rest(self, remote: Remote) -> None:
+        self.queues.rest(remote)
+
+    def _enqueue(self, remote: Remote, name: str, number: int | None, then: str | None, expires: float, payload_text: str) -> None:
+        self.history.offset += 1
+        message = Message(name, self.history.position, self._clock(), payload_text)
+        self.queues.put(self.queues.queue(name), message, expires, then, None if number is None else (remote, number))
+
+    def _unqueued(self, remote: Remote, name: str, count: int) -> None:
+        self._losses[name, OVERLOAD] += count
+        self._announce(f"$queue.{name}", {"queue": name, "lost": None, "count": count, "reason": OVERLOAD})
+
+    def _send_job(self, remote: Remote, job: Job[Remote]) -> None:
+        message = job.message
+        wanted = job.then is not None or job.asker is not None
+        remote.add(["job", job.number, job.queue.name, wanted, *_entry(message)[1:]], message.size)
+
+    def _done(self, remote: Remote, number: int, result: str | None) -> None:
+        job = self.queues.done(number)
+        if job is None:
+            return
+        if job.then is not None:
+            self._publish(None, job.then, "null" if result is None else result)
+        if job.asker is not None:
+            job.asker[0].add(["reply", job.asker[1], True, result])
+
+    def _failed(self, remote: Remote, number: int, why: str) -> None:
+        job = self.queues.done(number, failed=True)
+        if job is not None and job.asker is not None:
+            job.asker[0].add(["reply", job.asker[1], False, why])
+
+    def _refused(self, remote: Remote, number: int) -> None:
+        self.queues.refuse(number)
+
+    def _lost_job(self, job: Job[Remote], reason: str) -> None:
+        name = job.queue.name
+        if reason != FAILED:  # its process has logged that, with the traceback
+            self._losses[name, reason] += 1
+            if job.asker is not None:
+                job.asker[0].add(["reply", job.asker[1], False, f"{name}: the message was lost: {reason}"])
+        if job.queue.pattern is None:
+            self._announce(f"$queue.{name}", {"queue": name, "lost": job.message.id, "count": 1, "reason": reason})
+
+
+class Listener(Protocol):
+    """Who is given the messages of topics."""
+
+    def give(self, message: Message) -> None: ...
+
+
+class Feed:
+    """A queue as a listener: that of a handler of events."""
+
+    def __init__(self, queues: Queues[Remote], queue: Queue[Remote]) -> None:
+        self._queues, self._queue = queues, queue
+
+    def give(self, message: Message) -> None:
+        self._queues.put(self._queue, message, EXPIRES)
+
+
+class Remote:
+    """A process at the other end of its uplink.
+
+    :ivar members: the patterns of each of its subscribers.
+    :ivar patterns: how many of them have each.
+    """
+
+    def __init__(self, uplink: Uplink, counts: Counter[str]) -> None:
+        self._uplink, self._outbox, self._counts = uplink, Outbox(uplink), counts
+        self._behind: Counter[str] = Counter()
+        self.members: dict[int, set[str]] = {}
+        self.patterns: Counter[str] = Counter()
+        self.lost = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to send now."""
+        return bool(self._outbox) and not self._uplink.congested
+
+    def add(self, entry: Entry, size: int = 0) -> None:
+        if not self.lost:
+            self._outbox.add(entry, size)
+
+    def give(self, message: Message) -> None:
+        if self._behind or (self._outbox.size > BEHIND and self._uplink.congested):
+            self._behind[message.topic] += 1
+            self._counts["missed"] += 1
+        else:
+            self._outbox.add(_entry(message), message.size)
+
+    def miss(self, topic: str, count: int) -> None:
+        """Messages that never came here are lost."""
+        self.add(["gap", topic, count, OVERLOAD])
+
+    def flush(self) -> None:
+        self._outbox.flush()
+
+    def catch_up(self) -> None:
+        """It takes messages again: first what has waited, then word of what could not."""
+        self.flush()
+        if self._behind:
+            log.warn("a process was too slow for {count} messages, which it misses", count=self._behind.total())
+            for topic, count in self._behind.items():
+                self.miss(topic, count)
+            self._behind.clear()
+            self.flush()
+
+    def join(self, member: int, pattern: str) -> bool:
+        """False if it had joined."""
+        patterns = self.members.setdefault(member, set())
+        if pattern in patterns:
+            return False
+        patterns.add(pattern)
+        self.patterns[pattern] += 1
+        return True
+
+    def leave(self, member: int, pattern: str) -> bool:
+        """False if it was not there."""
+        patterns = self.members.get(member, set())
+        if pattern not in patterns:
+            return False
+        patterns.discard(pattern)
+        if not patterns:
+            del self.members[member]
+        self.patterns[pattern] -= 1
+        if not self.patterns[pattern]:
+            del self.patterns[pattern]
+        return True
+
+
+def _entry(message: Message) -> Entry:
+    """The entry of a message; made once."""
+    entry: Entry | None = message.frames.get("entry")
+    if entry is None:
+        entry = message.frames["entry"] = ["message", message.topic, message.id, message.time, message.payload_text]
+    return entry
