@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ class Dispatcher:
     :param pool: has the processes for tasks that ask for one.
     :param patience: threads that have served a request and wait for its client, at most; default is ``threads``.
 
+    :ivar in_line: the jobs that stand among the requests in the crew's queue, for those who ask how long that is.
     :ivar on_threads: the lane of the tasks that run on the crew.
     :ivar on_error: called with a task that failed, and what it raised, on its thread.
     """
@@ -50,6 +52,7 @@ class Dispatcher:
     def __init__(self, crew: Crew, threads: int, queue: int = QUEUE, pool: Pool | None = None, patience: int | None = None) -> None:
         self.crew, self._queue, self._pool = crew, queue, pool
         self._patience = threads if patience is None else patience
+        self.in_line: deque[Follow] = deque()
         self._lock = threading.Lock()  # guards all below
         self.on_threads = Lane(crew, threads)
         self._on_processes = Lane(pool, pool.size) if pool else self.on_threads
@@ -104,7 +107,9 @@ class Dispatcher:
 
     def is_out(self, response: Response) -> None:
         """Its tasks may start: as soon as there is a thread (any thread; it does no work)."""
-        self.crew.submit(Follow(self, response))
+        job = Follow(self, response)
+        self.in_line.append(job)
+        self.crew.submit(job)
 
     def follow(self, response: Response, serving: bool = False, here: bool = False) -> Task | None:
         """Start its tasks.
@@ -137,7 +142,7 @@ class Dispatcher:
             return None
         if int(response.code or 500) in task.no_go or lane.places >= lane.size or self._over or not task.begin():
             return None
-        response.after.clear()
+        del response.after[0]
         self._pending.discard(response)
         lane.places += 1
         self.running.add(task)

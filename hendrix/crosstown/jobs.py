@@ -67,6 +67,7 @@ class Follow:
         return f"task {task.name} of {self._response.title}" if task is not None else f"tasks of {self._response.title}"
 
     def run(self, worker: Worker) -> None:
+        self._dispatcher.in_line.popleft()
         worker.dispatch()  # no answer waits for a task
         task = self._task = self._dispatcher.follow(self._response, here=True)
         if task is not None:

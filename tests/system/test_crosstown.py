@@ -454,3 +454,13 @@ def test_under_load_with_failures_disconnects_and_a_signal_each_task_runs_once_o
     assert not lost
     assert len(sent) > TASKS // 2 and len(views) > TASKS // 5
     assert "bug in hendrix" not in log
+
+
+def test_tasks_that_wait_in_line_keep_no_request_out():
+    with Crossing("--threads=2", "--backlog=20", listen=(TCP,)) as site, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(site.client(None)) for _ in range(15)]
+        for _ in range(20):
+            for number, client in enumerate(clients):
+                client.send(1000 + number, size=10)
+            assert {client.read()[0] for client in clients} == {200}
+        site.told("end", count=300)
