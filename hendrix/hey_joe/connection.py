@@ -91,8 +91,8 @@ class Connection:
     kind: ClassVar[str] = "connection"
     inline: ClassVar[bool] = False  # for what is around its handlers, as around a task
     __slots__ = (
-        "_early", "_handling", "_heard", "_house", "_member", "_outbox", "_posted", "_queued", "_room", "_wire", "_worker", "closed",
-        "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
+        "_early", "_handling", "_heard", "_house", "_member", "_outbox", "_parting", "_posted", "_queued", "_room", "_wire", "_worker",
+        "closed", "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +109,7 @@ class Connection:
         self.closed: int | None = None  # the code it was closed with
         self._outbox: list[bytes] | None = None  # on its way to the reactor
         self._posted = 0  # bytes of it
+        self._parting = False  # the application has closed it
         self._room: threading.Event | None = None
         self._heard = 0.0
         # Of the handlers' side.
@@ -134,10 +135,10 @@ class Connection:
         In a handler of this connection it waits while the client is too slow, but not for ever. Anywhere else it returns at once, and a
         client that is too slow is disconnected with the code 4008.
 
-        :returns: False if the connection is closed already.
+        :returns: False if the connection is closed, or about to be.
         :raises TypeError: for what is neither, and not JSON.
         """
-        if self.closed is not None:
+        if self.closed is not None or self._parting:
             return False
         frame = self._encode(data if isinstance(data, (str, bytes)) else _json(data))
         if self._posted + (self._wire.pending if self._wire is not None else 0) > MOST_UNSENT and not self._wait_for_room():
@@ -163,7 +164,8 @@ class Connection:
 
         :raises ValueError: for a code that may not be sent.
         """
-        self._post(self.shut, self._checked(code), reason)
+        code, self._parting = self._checked(code), True
+        self._post(self.shut, code, reason)
 
     def subscribe(self, topic: str, since: str | None = None) -> None:
         """Have the client get the messages of a topic, or of those that a pattern matches.
@@ -395,8 +397,8 @@ class Connection:
 
     def _handle(self, what: int, value: Any) -> None:
         handler = (self.terms.on_open, self.terms.on_message, self.terms.on_close)[what]
-        if handler is None or (what == MESSAGE and self.closed is not None):
-            return
+        if handler is None or (what == MESSAGE and self._parting):
+            return  # what a client has sent before it went is handled, what comes after our own last word is not
         arguments = (self,) if what == OPEN else (self, value)
         try:
             if around:
@@ -410,6 +412,7 @@ class Connection:
             name = ("on_open", "on_message", "on_close")[what]
             log.failure("{name} of {connection} raised {error}", name=name, connection=self, error=type(error).__name__)
             if not self.terms.keep_on_error:
+                self._parting = True
                 self._post(self.shut, 1011, "the server failed")
 
     def _wait_for_room(self) -> bool:

@@ -15,7 +15,7 @@ from test_topics import publish, subscribed
 from harness import Site
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with Site("realtime:app", "--threads=3", "--workers=2", "--grace=5") as site:
         yield site
