@@ -14,7 +14,7 @@ from harness import Site
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Site]:
-    with Site("realtime:app", "--threads=4", listen=endpoints(tmp_path_factory.mktemp("unix"), certificate)) as site:
+    with Site("realtime:app", "--threads=4", "--access-log=-", listen=endpoints(tmp_path_factory.mktemp("unix"), certificate)) as site:
         yield site
 
 
@@ -143,6 +143,19 @@ def test_subprotocols(site: Site) -> None:
 def test_no_compression_where_the_view_wants_none(site: Site) -> None:
     with Client(site, "/plain", {"Sec-WebSocket-Extensions": "permessage-deflate"}) as client:
         assert "Extensions" not in client.head
+
+
+def test_tasks_follow_the_101_and_the_access_log_has_it(site: Site, lane: int) -> None:
+    with Client(site, f"/echo?task={lane}", address=lane) as client:
+        eventually(lambda: ["task", str(lane)] in seen(site))
+        client.send("still here")
+        assert client.receive() == "still here"
+    eventually(lambda: f'"GET /echo?task={lane} HTTP/1.1" 101 ' in site.log)
+
+
+def test_a_question_for_the_fields_alone_is_answered_as_ever(site: Site, lane: int) -> None:
+    response = site.request("HEAD", "/echo", address=lane)
+    assert (response.status, response.headers["Content-Length"], response.body) == (200, "9", b"")
 
 
 # Handlers.
@@ -276,6 +289,6 @@ def test_a_deflate_bomb_is_never_blown_up(site: Site) -> None:
         client.send(bytes(64 << 20))
         assert client.closed() == 1009
     with Client(site, "/slow", deflate=True) as client:
-        client.send("0.5", *(["0" * (1 << 20)] * 200))
+        client.send("0.5", *(["0" * (1 << 20)] * 100))
         assert client.receive() == "slept 0.5"
         assert site.memory - before < 40 << 20

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from hendrix import hey_joe
+from hendrix import crosstown_traffic, hey_joe
 
 hey_joe.topic("chat.**", history=100)
 hey_joe.topic("news.**", history=100)
@@ -99,6 +99,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         connection = hey_joe.accept(environ, **HANDLERS[first])
         if "early" in query:
             connection.send(query["early"])
+        if "task" in query:
+            crosstown_traffic.run(seen.append, ["task", query["task"]])
     status = query.get("status", "200 OK")
     fields = [("Content-Type", "text/html"), ("Content-Length", str(len(body))), ("Set-Cookie", "guitar=strat"), ("X-View", "yes")]
     start_response(status, [*fields, ("X-Process", str(os.getpid()))])
