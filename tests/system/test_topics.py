@@ -70,7 +70,9 @@ class Stream:
         """What the next message says."""
         event = self.event()
         assert "event" not in event, event
-        return json.loads(event["data"])
+        said = json.loads(event["data"])
+        assert event["id"] == said["id"]
+        return said
 
 
 def subscribed(client: Client, *topics: str) -> str:
