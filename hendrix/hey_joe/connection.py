@@ -62,7 +62,7 @@ class Wire(Protocol):
     def abort(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a client was let in; see `hendrix.hey_joe.accept` for each."""
 
@@ -91,8 +91,8 @@ class Connection:
     kind: ClassVar[str] = "connection"
     inline: ClassVar[bool] = False  # for what is around its handlers, as around a task
     __slots__ = (
-        "_early", "_handling", "_heard", "_house", "_member", "_outbox", "_parting", "_posted", "_queued", "_room", "_wire", "_worker",
-        "closed", "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
+        "_early", "_handled", "_handling", "_heard", "_house", "_member", "_outbox", "_parting", "_posted", "_queued", "_room", "_stopped",
+        "_wire", "_worker", "closed", "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
     )  # fmt: skip
 
     def __init__(
@@ -114,8 +114,9 @@ class Connection:
         self._heard = 0.0
         # Of the handlers' side.
         self.queue: deque[tuple[int, Any]] | None = None
-        self._queued = 0
+        self._queued = self._handled = 0  # bytes of messages that have come, and of those that a handler has had
         self.in_line = False
+        self._stopped = False  # the client is not read
         self._handling = 0  # the thread
         self._worker: Worker | None = None
 
@@ -353,10 +354,10 @@ class Connection:
             self._queued += len(value)
         self._house.start(self)
 
-    @property
-    def _full(self) -> bool:
+    def full(self) -> bool:
+        """Whether enough waits for the handlers. Any thread."""
         queue = self.queue
-        return queue is not None and (len(queue) >= MOST_WAITING or self._queued > self.terms.max_message)
+        return queue is not None and (len(queue) >= MOST_WAITING or self._queued - self._handled > self.terms.max_message)
 
     def run(self, worker: Worker) -> None:
         """A turn with a worker."""
@@ -367,7 +368,6 @@ class Connection:
         self._worker, self._handling = worker, threading.get_ident()
         began = clock()
         while True:
-            was_full = self._full
             try:
                 what, value = queue.popleft()
             except IndexError:
@@ -376,13 +376,13 @@ class Connection:
                     return
                 self._handling = threading.get_ident()
                 continue
-            if what == MESSAGE:
-                self._queued -= len(value)
             if what == END:
                 self._post(self.end, value)
             else:
                 self._handle(what, value)
-            if was_full and not self._full:
+            if what == MESSAGE:
+                self._handled += len(value)
+            if self._stopped and not self.full():
                 house.post(self.go_on)
             if clock() - began > TURN:
                 self._handling = 0

@@ -245,3 +245,21 @@ def test_a_connection_is_no_larger_than_it_must_be(house):
     assert not hasattr(ws, "__dict__")
     assert ws.queue is None
     assert isinstance(ws, Connection)
+
+
+def test_a_handler_that_is_done_before_the_reading_has_stopped_does_not_leave_it_stopped(house, monkeypatch):
+    """The worker takes all between the two steps of the reactor: it sees that there is too much, it stops to read."""
+    ws = house.open(on_message=lambda ws, message: None)
+    look = WebSocket.full
+
+    def look_and_be_overtaken(ws):
+        full = look(ws)
+        while house.crew.jobs and full:
+            house.crew.step()
+        return full
+
+    monkeypatch.setattr(WebSocket, "full", look_and_be_overtaken)
+    ws.received(frames(*map(str, range(16))))
+    house.step()
+    assert not ws._stopped
+    assert not ws._wire.paused

@@ -202,8 +202,24 @@ def test_a_client_may_subscribe_to_what_the_view_allows_and_to_nothing_else(site
         publish(site, "free.beer.now", "not for us")
         publish(site, "news.tokyo", "for us")
         assert client.receive_json()["payload"] == "for us"
-        client.send('{"hey_joe":"dance"}', '{"hey_joe":', '{"hey_joe": []}')
-        assert [client.receive_json()["hey_joe"] for _ in range(3)] == ["refused"] * 3
+        odd = [
+            '{"hey_joe":"dance"}',
+            '{"hey_joe":',
+            '{"hey_joe": []}',
+            '{"hey_joe":' + "[" * 900,
+            '{"hey_joe":' + "[" * 9000,
+            '{"hx_subscribe":{}}',
+        ]
+        client.send(*odd)
+        assert [client.receive_json()["hey_joe"] for _ in odd] == ["refused"] * len(odd)
+
+
+def test_a_client_may_not_subscribe_without_end(site: Site) -> None:
+    with Client(site, "/old") as client:
+        for number in range(1001):
+            client.send_json({"hey_joe": "subscribe", "topic": f"topic.{number}"})
+            said = client.receive_json()
+            assert said["hey_joe"] == ("subscribed" if number < 1000 else "refused")
 
 
 def test_a_client_asks_again_for_what_it_missed(site: Site) -> None:
