@@ -6,6 +6,7 @@ import difflib
 import getopt
 import json
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,8 +28,14 @@ class Asking(usage.Options):
     takes: tuple[str, ...] = ()
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        words = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(options)
+            given, rest = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)  # options may stand anywhere
+            words = [*(f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name for name, value in given), "--", *rest]
+        except getopt.GetoptError:
+            pass  # it comes again, and is explained
+        try:
+            super().parseOptions(words)
         except usage.UsageError as error:
             raise usage.UsageError(_one_line(error, self)) from None
 

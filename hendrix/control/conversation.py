@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,8 +48,10 @@ class Conversation(Protocol):
         self._go_on()
 
     def readConnectionLost(self) -> None:
-        """The client has asked all that it wanted, as ``echo ... | nc -NU`` does: it still has its answers."""
+        """The client has asked all that it wanted, as ``echo ... | nc -NU`` does: it still has its answers. Unless it has gone."""
         self._finished = True
+        if self.callers and _has_gone(self.transport.fileno()):
+            self.transport.loseConnection()
         self._go_on()
 
     def writeConnectionLost(self) -> None:
@@ -187,3 +190,10 @@ class Refusal(Protocol):
     def connectionMade(self) -> None:
         self.transport.write(encode({"error": f"{self._most} clients are connected already"}))
         self.transport.loseConnection()
+
+
+def _has_gone(descriptor: int) -> bool:
+    """Whether the other end of a unix socket is closed in both directions. Its end of input alone does not tell."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))

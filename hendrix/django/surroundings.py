@@ -9,7 +9,7 @@ from typing import Any
 from django.db import close_old_connections, connections, reset_queries
 from django.utils import timezone, translation
 
-from hendrix.crosstown.dispatcher import Surrounded
+from hendrix.crosstown.around import Surrounded
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def fresh_connections(task: Surrounded) -> Iterator[None]:
     try:
         yield
     finally:
-        if task.origin:
+        if task.thread_lives_on:
             close_old_connections()
         else:
             connections.close_all()

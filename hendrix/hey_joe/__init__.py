@@ -13,6 +13,7 @@ _MODULE_OF = {
     "NoHub": "branch",
     "NotServed": "admission",
     "WouldWait": "reply",
+    "broadcast": "hendrix5",
     "accept": "admission",
     "close_for": "admission",
     "consumer": "facade",
@@ -22,6 +23,8 @@ _MODULE_OF = {
     "position": "facade",
     "presence": "facade",
     "publish": "facade",
+    "register_followup": "hendrix5",
+    "send": "hendrix5",
     "send_to": "admission",
     "topic": "facade",
 }
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
         publish as publish,
         topic as topic,
     )
+    from hendrix.hey_joe.hendrix5 import broadcast as broadcast, register_followup as register_followup, send as send
     from hendrix.hey_joe.message import BadPayload as BadPayload
     from hendrix.hey_joe.reply import WouldWait as WouldWait
     from hendrix.hey_joe.topics import BadTopic as BadTopic

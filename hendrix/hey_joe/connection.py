@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from twisted.logger import Logger
 
-from hendrix.crosstown.dispatcher import around
+from hendrix.crosstown.around import around
 from hendrix.errors import PeerError
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.topics import check_pattern
@@ -90,6 +90,7 @@ class Connection:
 
     kind: ClassVar[str] = "connection"
     inline: ClassVar[bool] = False  # for what is around its handlers, as around a task
+    thread_lives_on: ClassVar[bool] = True
     __slots__ = (
         "_early", "_handled", "_handling", "_heard", "_house", "_member", "_outbox", "_parting", "_posted", "_queued", "_room", "_stopped",
         "_wire", "_worker", "closed", "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",

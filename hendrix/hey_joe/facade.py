@@ -5,20 +5,28 @@ Any thread may call these; none but `position`, `presence` and `history` waits f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
+from hendrix import client
 from hendrix.crosstown.task import name_of
 from hendrix.hey_joe import branch as _branch
 from hendrix.hey_joe.branch import NoHub
 from hendrix.hey_joe.declared import Event, Handler, declared
+from hendrix.hey_joe.message import encoded
 from hendrix.hey_joe.queues import EXPIRES
 from hendrix.hey_joe.reply import Reply, answer_of
 from hendrix.hey_joe.rules import Rule
 from hendrix.hey_joe.topics import check_pattern, check_topic
 
 Function = Callable[[Event], Any]
+
+ELSEWHERE = (
+    "there is no hub in this process, for hendrix has not started here. With HENDRIX_CONTROL, the control socket of one that runs, "
+    "publish() finds it from anywhere; so does hendrix.client"
+)
 
 
 def publish(topic: str, payload: Any) -> None:
@@ -27,9 +35,17 @@ def publish(topic: str, payload: Any) -> None:
     :param topic: ``chat.lobby``: levels of letters, digits and ``_-:@/~+=,`` between full stops.
     :param payload: what JSON can say, up to 1 MiB.
     :raises BadTopic, BadPayload: nothing is sent.
-    :raises NoHub: this is not a process of hendrix.
+    :raises NoHub: this is not a process of hendrix, and the environment's HENDRIX_CONTROL names no control socket of one.
+    :raises OSError, LocalError: it is not, and the hendrix of that socket cannot be reached, or refuses.
     """
-    _current().publish(topic, payload)
+    if _branch.current is not None:
+        _branch.current.publish(topic, payload)
+        return
+    control = os.environ.get("HENDRIX_CONTROL")
+    if control in (None, "", "off"):
+        raise NoHub(ELSEWHERE)
+    encoded(check_topic(topic), payload)
+    client.publish(topic, payload, control=control)
 
 
 def topic(pattern: str, *, history: int = 0, age: float = 3600.0, policy: str = "oldest") -> None:
@@ -118,7 +134,7 @@ def history(topic: str) -> list[Event]:
 
 def _current() -> _branch.Branch:
     if _branch.current is None:
-        raise NoHub("there is no hub in this process: hendrix has not started here; from outside, hendrix.client reaches one that runs")
+        raise NoHub(ELSEWHERE)
     return _branch.current
 
 

@@ -77,7 +77,7 @@ class Handling:
             post(ended, result, None)
 
         task = Task(call, handler.name, frozenset())
-        task.origin = f"the event {message.id} of {message.topic}"
+        task.cause = f"the event {message.id} of {message.topic}"
         dispatcher.submit(task)
         return True
 

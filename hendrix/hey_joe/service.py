@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import LoopingCall
 
 from hendrix.crosstown import traffic
 from hendrix.hey_joe import branch as branches
-from hendrix.hey_joe.branch import Branch
+from hendrix.hey_joe.branch import Branch, NoHub
 from hendrix.hey_joe.declared import declared
 from hendrix.hey_joe.handling import Handling
 from hendrix.hey_joe.hub import Hub
@@ -18,6 +19,9 @@ from hendrix.threads.mailbox import Mailbox
 
 # Seconds between two looks for what is too old.
 SWEEP = 1.0
+
+# Seconds that the hub has to answer when we leave.
+PATIENCE = 2.0
 
 
 class HubService(Service):
@@ -64,14 +68,24 @@ class HubService(Service):
             self._sweep.clock = self._reactor
             self._sweep.start(SWEEP, now=False)
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
+        """Fires when the hub knows that this process does no more."""
         super().stopService()
+        return Deferred.fromCoroutine(self._leave())
+
+    async def _leave(self) -> None:
         declared.listen(None)
         if self._sweep is not None and self._sweep.running:
             self._sweep.stop()
-        if self.branch is not None:
-            if branches.current is self.branch:
+        branch, self.branch = self.branch, None
+        if branch is not None:
+            branch.rest()
+            try:
+                await branch.position().addTimeout(PATIENCE, self._reactor)  # what the hub had sent before it heard that has come now
+            except (NoHub, TimeoutError):
+                pass
+            if branches.current is branch:
                 branches.current = None
-            self.branch.close()
+            branch.close()
         if self.hub is not None:
             self.hub.stop()

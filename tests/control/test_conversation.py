@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,11 @@ from hendrix.wire.lines import LIMIT
 
 class Transport(StringTransport):
     reading = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket, self.client = socket.socketpair()
+        self.fileno = self.socket.fileno
 
     def pauseProducing(self) -> None:
         self.reading = False
@@ -144,6 +150,12 @@ class Talking(SynchronousTestCase):
         self.say('{"command": "listen"}')
         self.talk.readConnectionLost()
         assert not self.transport.disconnecting
+
+    def test_one_that_listens_and_is_closed_on_both_sides_has_gone(self) -> None:
+        self.say('{"command": "listen"}')
+        self.transport.client.close()
+        self.talk.readConnectionLost()
+        assert self.transport.disconnecting
 
     def test_an_answer_to_one_that_has_left_goes_nowhere(self) -> None:
         self.say('{"command": "wait"}', '{"command": "wait"}')

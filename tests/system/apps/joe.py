@@ -1,44 +1,46 @@
-"""Publishes, subscribes and handles as its requests say; what happened in this process is told by GET."""
+"""Publishes, enqueues and asks as its requests say; each call of a handler is a line in the file of the environment's CALLS."""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
-import time
 from urllib.parse import parse_qs
 
 from hendrix import crosstown_traffic, hey_joe
 
 hey_joe.topic("kept.*", history=100)
 
-calls: list[object] = []
-lost: list[object] = []
+
+def told(what, payload):
+    line = json.dumps({"what": what, "payload": payload, "pid": os.getpid()}) + "\n"
+    with open(os.environ["CALLS"], "a") as file:
+        file.write(line)
 
 
 @hey_joe.on("once.*")
 def once(event):
-    calls.append(["once", event.payload])
+    told("once", event.payload)
     if event.payload == "fail":
         raise RuntimeError("a string broke")
 
 
 @hey_joe.on("each.*", everywhere=True)
 def each(event):
-    calls.append(["each", event.payload])
+    told("each", event.payload)
 
 
 @hey_joe.consumer("work")
 def work(event):
-    calls.append(["work", event.payload])
+    told("work", event.payload)
     if event.payload == "die":
         os._exit(3)
     return {"done": event.payload}
 
 
 @hey_joe.on("$queue.**")
-def queue_lost(event):
-    calls.append(["lost", event.payload["reason"]])
+def lost(event):
+    told("lost", event.payload["reason"])
 
 
 def publish(query):
@@ -48,18 +50,14 @@ def publish(query):
 
 def enqueue(query):
     for payload in query["payload"]:
-        hey_joe.enqueue("work", json.loads(payload), then="once.done")
+        hey_joe.enqueue(query.get("queue", ["work"])[0], json.loads(payload), then="once.done")
 
 
 def wait(query):
-    return repr(_raised(lambda: hey_joe.enqueue("work", 1).wait(5)))
-
-
-def _raised(call):
     try:
-        return call()
-    except Exception as error:
-        return type(error).__name__
+        return hey_joe.enqueue("work", "wait").wait(5)
+    except hey_joe.WouldWait as error:
+        return str(error)
 
 
 def crosstown(query):
@@ -73,16 +71,15 @@ VIEWS = {
     "enqueue": enqueue,
     "wait": wait,
     "crosstown": crosstown,
+    "thread": lambda query: threading.Thread(target=publish, args=(query,)).start(),
     "position": lambda query: hey_joe.position(),
     "history": lambda query: [event.payload for event in hey_joe.history(query["topic"][0])],
     "presence": lambda query: hey_joe.presence(query["topic"][0]),
-    "calls": lambda query: {"pid": os.getpid(), "calls": calls},
-    "thread": lambda query: threading.Thread(target=publish, args=(query,)).start(),
-    "sleep": lambda query: time.sleep(0.05),
+    "pid": lambda query: os.getpid(),
 }
 
 
 def app(environ, start_response):
     answer = VIEWS[environ["PATH_INFO"].strip("/")](parse_qs(environ["QUERY_STRING"]))
-    start_response("200 OK", [("Content-Type", "application/json"), ("X-Pid", str(os.getpid()))])
+    start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
