@@ -26,7 +26,8 @@ Entries that go to a branch::
 
     ["message", topic, id, time, payload]
     ["gap", topic, count or null, reason]
-    ["joined", number, position, [[pattern, reason], ...], [message, ...]]
+    ["part", number, [message, ...]]                      of what is then joined or answered
+    ["joined", number, position, [[pattern, reason], ...]]
     ["job", job, queue, wanted, topic, id, time, payload]   wanted: somebody wants the result
     ["reply", number, true, result] or ["reply", number, false, why]
     ["answer", number, value]
@@ -38,7 +39,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -49,7 +50,7 @@ from hendrix.hey_joe.message import OVERLOAD, Message, encoded
 from hendrix.hey_joe.queues import EXPIRES, FAILED, Job, Queue, Queues
 from hendrix.hey_joe.rules import Rule, Rules
 from hendrix.hey_joe.topics import Index, is_exact
-from hendrix.hey_joe.uplink import Entry, Outbox, Uplink
+from hendrix.hey_joe.uplink import CHUNK, Entry, Outbox, Uplink
 
 log = Logger(namespace="hendrix.hey_joe")
 
@@ -182,7 +183,8 @@ class Hub:
         since = {pattern: id for pattern, id in patterns.items() if id is not None}
         messages, gaps = self.history.after(since)
         at = self.history.position
-        remote.add(["joined", number, at, [[gap.topic, gap.reason] for gap in gaps], [_entry(each) for each in messages]])
+        remote.add_parts(number, messages)
+        remote.add(["joined", number, at, [[gap.topic, gap.reason] for gap in gaps]])
         for pattern in patterns:
             if not remote.join(member, pattern):
                 continue
@@ -211,7 +213,8 @@ class Hub:
         if question == "presence":
             value = self.presence.of(argument)
         elif question == "history":
-            value = [_entry(message) for message in self.history.of(argument)]
+            value = None
+            remote.add_parts(number, self.history.of(argument))
         remote.add(["answer", number, value])
 
     # Queues.
@@ -309,6 +312,19 @@ class Remote:
     def add(self, entry: Entry, size: int = 0) -> None:
         if not self.lost:
             self._outbox.add(entry, size)
+
+    def add_parts(self, number: int, messages: Iterable[Message]) -> None:
+        """Messages for an answer, in pieces of a bearable size."""
+        part: list[Entry] = []
+        size = 0
+        for message in messages:
+            part.append(_entry(message))
+            size += message.size
+            if size > CHUNK:
+                self.add(["part", number, part], size)
+                part, size = [], 0
+        if part:
+            self.add(["part", number, part], size)
 
     def give(self, message: Message) -> None:
         if self._behind or (self._outbox.size > BEHIND and self._uplink.congested):

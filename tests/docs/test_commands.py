@@ -69,8 +69,10 @@ def understand(words: list[str]) -> None:
     elif arguments != ["restart"]:
         name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "serve"
         module = import_module(f"hendrix.cli.{cli.COMMANDS[name].module}")
-        if hasattr(module, "Asking") and not any(word.startswith("--wsgi") for word in arguments):
-            getattr(module, "Options", module.Asking)().parseOptions([word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)])
+        if (hasattr(module, "Asking") or name == "token") and not any(word.startswith("--wsgi") for word in arguments):
+            (getattr(module, "Options", None) or module.Asking)().parseOptions(
+                [word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)]
+            )
         else:
             _, ours = divide(arguments, ServerOptions())
             Options().parseOptions(ours)

@@ -210,6 +210,21 @@ def test_history_can_be_asked_for(tree):
     assert [message.payload for message in found[1]] == [2, 3]
 
 
+def test_much_history_comes_in_parts(tree):
+    tree.branches[0].rule("a", Rule(history=20))
+    publish(tree, 0, *["x" * 100_000] * 20)
+    tree.settle()
+    reader = Reader(tree.branches[1], "a", since="e-0")
+    found = []
+    tree.branches[1].history("a").addCallback(found.append)
+    tree.wires[1][0].step()
+    tree.wires[1][0].step()
+    assert len(tree.wires[1][1].coming) > 8 and all(len(line) < 500_000 for line in tree.wires[1][1].coming)
+    tree.settle()
+    assert reader.ids == list(range(1, 21)) and len(found[0]) == 20
+    assert not tree.branches[1]._parts
+
+
 # Presence.
 
 
