@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons bench fuzz docs tools clean
+.PHONY: help serve test check unit test-pythons chaos bench fuzz docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -36,8 +36,12 @@ unit: $(VENV)/.test ## the tests that need no process and no server
 test-pythons: ## the unit tests on each interpreter at hand
 	@set -e; for python in $$(.ci/python --all); do echo "== $$python"; $(MAKE) unit PYTHON="$$python"; done
 
+chaos: $(VENV)/.test ## 200 reloads and 50 killed workers under load: what is lost? (ARGS=--reloads=1000)
+	$(BIN)/python tests/system/chaos.py $(ARGS)
+
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
+	.ci/tools redis-server || true  # without it crosstown traffic is not compared with Celery
 	$(BIN)/python bench/bench.py $(ARGS)
 
 fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)

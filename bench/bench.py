@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import crosstown
 import machine
 from goals import judge
 from idle import measure_idle, raise_limit
@@ -22,7 +23,7 @@ from servers import APPS, HENDRIX, SERVERS, App, Server
 
 RESULTS = machine.HERE / "RESULTS.md"
 MODES = [KEEP_ALIVE, CLOSE]
-NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle")
+NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle", "crosstown")
 
 
 class Bench:
@@ -50,6 +51,9 @@ class Bench:
                 for server in servers[shift:] + servers[:shift]:
                     if (server.name, app.name) not in self.broken:
                         self.guarded(server, app, turn)
+        if self.options.crosstown and HENDRIX in servers:
+            cores = self.server_core, self.client_core
+            self.results.crosstown = crosstown.run(self.options.threads, cores, quick=self.options.quick, fault=self.fault)
         if self.options.idle and HENDRIX in servers:
             self.run_idle(APPS["bare"])
 
@@ -117,6 +121,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("-t", "--threads", type=int, default=8, help="threads of each server (default: 8)")
     parser.add_argument("-q", "--quick", action="store_true", help="one round of 1 s: to see that it works, the figures are rough")
     parser.add_argument("--idle", type=int, default=10_000, metavar="N", help="idle connections on hendrix (default: 10000; 0: none)")
+    parser.add_argument("--no-crosstown", dest="crosstown", action="store_false", help="leave out crosstown traffic")
     parser.add_argument("--out", type=Path, help="file to write the report to, also for a narrowed run")
     parser.add_argument("--server-core", type=int, help="core for the servers (default: the first)")
     parser.add_argument("--client-core", type=int, help="core for wrk (default: the next that shares nothing with it)")
@@ -163,7 +168,8 @@ def main(argv: list[str]) -> int:
     if options.out:
         options.out.write_text(text)
         print(f"written to {options.out}")
-    verdicts = [goal.met for goal in judge(bench.results, options.threads) if not goal.aim]
+    goals = judge(bench.results, options.threads) + crosstown.judge(bench.results.crosstown)
+    verdicts = [goal.met for goal in goals if not goal.aim]
     print(f"goals: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} not measured")
     print(f"faults: {len(bench.results.faults)}")
     return 1 if any(fault.startswith(HENDRIX.name) for fault in bench.results.faults) else 0

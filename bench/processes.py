@@ -14,13 +14,13 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Process:
-    """A server and all it starts, pinned to one core; a context manager that ends them, and only them."""
+    """A server and all it starts, pinned to one core if it is given; a context manager that ends them, and only them."""
 
-    def __init__(self, command: list[str], core: int, cwd: Path, env: dict[str, str]) -> None:
+    def __init__(self, command: list[str], core: int | None, cwd: Path, env: dict[str, str]) -> None:
         self.command = command
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._child = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            command if core is None else ["taskset", "-c", str(core), *command],
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
+import crosstown
 from goals import Goal, judge
 from load import KEEP_ALIVE
 from results import Cell, Results
@@ -13,6 +14,7 @@ from servers import APPS, HENDRIX, SERVERS
 
 CLIENT_BOUND = 0.95  # of its core
 UNSERVED = 0.4  # of the connections
+VERDICT: dict[Any, str] = {True: "met", False: "**not met**", None: "not measured"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def render(results: Results, context: Context) -> str:
         "## Memory",
         memory_table(results),
         idle_text(results),
+        "## Crosstown traffic",
+        crosstown_table(results),
         "## Checks",
         checks_text(results),
     ]
@@ -85,12 +89,17 @@ def heading(results: Results, context: Context) -> str:
 
 def goals_table(goals: list[Goal]) -> str:
     """Return each goal, its figures and its verdict. A ratio is hendrix / peer; hendrix' own figure stands in brackets."""
-    verdict: dict[Any, str] = {True: "met", False: "**not met**", None: "not measured"}
-    rows = [[goal.text + (" (to aim at)" if goal.aim else ""), goal.figures, verdict[goal.met]] for goal in goals]
+    rows = [[goal.text + (" (to aim at)" if goal.aim else ""), goal.figures, VERDICT[goal.met]] for goal in goals]
     required = [goal for goal in goals if not goal.aim]
     met = sum(goal.met is True for goal in required)
     note = f"{met} of {len(required)} met, those to aim at aside. Ratios are hendrix / peer, hendrix' own figure stands in brackets."
     return note + "\n\n" + table(["goal", "this run", ""], rows, numbers=False)
+
+
+def crosstown_table(results: Results) -> str:
+    """Return each goal of crosstown traffic, its figures and its verdict."""
+    rows = [[goal.text, goal.figures, VERDICT[goal.met]] for goal in crosstown.judge(results.crosstown)]
+    return table(["goal", "this run", ""], rows, numbers=False)
 
 
 def speed_notes(results: Results) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from idle import Idle
 from load import Sample
+
+if TYPE_CHECKING:
+    from crosstown import Crosstown
 
 
 class Cell(NamedTuple):
@@ -27,6 +30,7 @@ class Results:
     memory: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)  # (server, app) -> (cold, warm) KiB of PSS
     faults: list[str] = field(default_factory=list)
     idle: Idle | None = None
+    crosstown: Crosstown | None = None
 
     def add(self, cell: Cell, sample: Sample) -> None:
         """Keep one measurement and its faults."""

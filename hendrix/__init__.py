@@ -20,6 +20,7 @@ __all__ = [
     "gather",
     "hey_joe",
     "makeService",
+    "request_id",
     "testing",
 ]
 
@@ -31,12 +32,13 @@ _MODULE_OF = {
     "crosstown_traffic": "crosstown.traffic",
     "gather": "crosstown.gather",
     "makeService": "service",
+    "request_id": "crosstown.traffic",
 }
 
 if TYPE_CHECKING:
     from hendrix import errors as errors, hey_joe as hey_joe, testing as testing
     from hendrix.crosstown.gather import gather as gather
-    from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic
+    from hendrix.crosstown.traffic import crosstown_traffic as crosstown_traffic, request_id as request_id
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS
     from hendrix.options import Options as Options, Settings as Settings
     from hendrix.service import makeService as makeService

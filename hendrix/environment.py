@@ -1,7 +1,7 @@
 """Settings from the environment: ``HENDRIX_MAX_BODY=10M`` is ``--max-body=10M``.
 
-What is given by flag or keyword goes first, then ``HENDRIX_*``, then ``PORT``, then the default. Flags that say where to listen are one
-matter: with one of them given, none of the environment's is looked at.
+What is given by flag or keyword goes first, then ``HENDRIX_*``, then ``PORT`` and ``WEB_CONCURRENCY``, then the default. Flags that say
+where to listen are one matter: with one of them given, none of the environment's is looked at.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def completed(given: Mapping[str, Any], table: Mapping[str, Row], environ: Mappi
         found = {name: value for name, value in found.items() if name not in LISTENING}
     elif not LISTENING & found.keys() and environ.get("PORT"):
         found["http_port"] = _read("PORT", environ["PORT"], table["http_port"])
+    if "workers" not in {**found, **given} and environ.get("WEB_CONCURRENCY"):
+        found["workers"] = _read("WEB_CONCURRENCY", environ["WEB_CONCURRENCY"], table["workers"])
     return {**found, **given}
 
 

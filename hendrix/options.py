@@ -39,6 +39,7 @@ from hendrix.values import (
     secret,
     size,
     text,
+    url_path,
     whole,
     workers,
 )
@@ -93,7 +94,7 @@ class Settings:
     listen: tuple[str | IStreamServerEndpoint, ...] = setting(
         (), LISTEN, "ENDPOINT", endpoint,
         "A Twisted server endpoint: tcp:80, tcp:8000:interface=127.0.0.1, unix:/run/site.sock, "
-        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd:domain=INET:name=web, haproxy:tcp:8000, ... Repeatable.",
+        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd, haproxy:tcp:8000, ... Repeatable.",
         shown=DEFAULT_LISTEN,
     )  # fmt: skip
     http_port: InitVar[int | None] = setting(
@@ -107,10 +108,9 @@ class Settings:
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
     )  # fmt: skip
-    workers: int | None = setting(
-        None, LIMITS, "N", workers,
-        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.",
-        shown="WEB_CONCURRENCY, or 0",
+    workers: int = setting(
+        0, LIMITS, "N", workers,
+        "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.", shown="0",
     )  # fmt: skip
     max_requests: int = setting(
         0, LIMITS, "N", whole(0, 1_000_000_000),
@@ -119,6 +119,11 @@ class Settings:
     max_rss: int = setting(
         0, LIMITS, "SIZE", size(0, 1 << 50), "Replace a worker that has come to use so much memory; 0 is never.", shown="0"
     )
+    health: str | None = setting(
+        None, LISTEN, "PATH", url_path,
+        "Answer this path without the application, also when all threads are busy: 200 when ready, "
+        "503 while starting, draining or overloaded.",
+    )  # fmt: skip
     threads: int = setting(8, LIMITS, "N", whole(1, 1024), "Requests the application may work on at the same time.", shown="8")
     backlog: int = setting(
         1024, LIMITS, "N", whole(1, 1_000_000),
@@ -173,8 +178,8 @@ class Settings:
     )
     secret: str | None = setting(
         None, APP, "TEXT", secret,
-        "What signs the tokens for POST /.hendrix/publish. In HENDRIX_SECRET it is not seen in the list of processes.",
-        shown="SECRET_KEY of the Django project",
+        "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not seen "
+        "in the list of processes.",
     )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,
@@ -195,6 +200,9 @@ class Settings:
         values = {name: _checked(name, ports[name] if name in ports else getattr(self, name)) for name in TABLE}
         values["listen"] += tuple(_sugar(values.pop("http_port"), values.pop("https_port"), values["key"], values["cert"]))
         values["listen"] = values["listen"] or (DEFAULT_LISTEN,)
+        for name in ("max_requests", "max_rss"):
+            if values[name] and not values["workers"]:
+                raise ConfigurationError(f"{flag(name)}={values[name]}: only a worker can be replaced; give --workers=1 or more")
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

@@ -11,7 +11,7 @@ the tree: what stands below stops first and has stopped before its elder is aske
 5. A child that dies, and says so (`Mortal`), is started again: alone (one_for_one), or with those after it, which are stopped before and
    may rely on it (rest_for_one). At once the first time, then after a pause that doubles.
 6. When there have been too many deaths in a short time the failure goes up: all children are stopped, and the supervisor has died for its
-   own parent. At the root, `Outcome` hears of it.
+   own parent, which does not try again but goes the same way. At the root, `Outcome` hears of it.
 
 It is a `MultiService`: it hosts any Twisted service and lives under any. All of it runs on the reactor thread.
 """
@@ -176,15 +176,16 @@ class Supervisor(MultiService):
         """A child has died. One that is being restarted anyway, or after we were told to stop, is no news."""
         if not self.running or child in self._coming_back or child not in list(self):
             return
-        if self.clock is None:
-            self._give_up(child, error)
+        if self.clock is None or isinstance(error, GivenUp):
+            self._give_up(error if isinstance(error, GivenUp) else GivenUp(f"{name_of(child)} died: {error}"))
             return
         now = self.clock.seconds()
         while self._deaths and now - self._deaths[0].at > self.intensity.seconds:
             self._deaths.popleft()
         self._deaths.append(_Death(now, child, not self.tolerates(error)))
-        if sum(death.counts for death in self._deaths) > self.intensity.most:
-            self._give_up(child, error)
+        deaths = sum(death.counts for death in self._deaths)
+        if deaths > self.intensity.most:
+            self._give_up(GivenUp(f"{name_of(child)} died, as {deaths} did in {self.intensity.seconds:g} s: {error}"))
             return
         self._log.error("{name} died and is started again: {error}", name=name_of(child), error=error)
         self._bring_back(child, self._pause(child))
@@ -231,9 +232,7 @@ class Supervisor(MultiService):
         if isinstance(result, tuple):
             self._died(*result)
 
-    def _give_up(self, child: IService, error: BaseException) -> None:
-        times = f"died {len(self._deaths)} times in {self.intensity.seconds:g} s, the last time so" if self._deaths else "died"
-        reason = GivenUp(f"{name_of(child)} {times}: {error}")
+    def _give_up(self, reason: GivenUp) -> None:
         self._deaths.clear()
         if self.outcome:
             self.outcome.failed(reason)
@@ -264,6 +263,15 @@ class Supervisor(MultiService):
         for child in reversed(list(self)):
             maybeDeferred(child.stopService).addErrback(lambda _: None)
         return self.outcome.failed(error) if self.outcome else error
+
+
+def hurry(root: object) -> None:
+    """Have every service of a tree that can do so cut short what its stop waits for: the method ``hurry`` of those that have one."""
+    for child in list(root) if isinstance(root, MultiService) else ():
+        hurry(child)
+    method = getattr(root, "hurry", None)
+    if callable(method):
+        method()
 
 
 def name_of(service: object) -> str:

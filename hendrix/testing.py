@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hendrix.crosstown.dispatcher import Dispatcher, Response, plain
+from hendrix.crosstown.dispatcher import Dispatcher, plain
 from hendrix.crosstown.task import Task
 from hendrix.crosstown.traffic import current
 
@@ -28,10 +28,10 @@ class _Here(Dispatcher):
         super().__init__(_NoCrew(), 0)
         self.errors: list[BaseException] = []
 
-    def _follow(self, response: Response, serving: bool) -> None:
-        for task in self._passed(response):
-            task.inline = True
-            self.run(task)
+    def submit(self, task: Task, *, here: bool = False, bounded: bool = True) -> bool:
+        task.inline = True
+        self.run(task)
+        return False
 
     def _report(self, task: Task) -> None:
         assert task.error is not None
@@ -39,6 +39,8 @@ class _Here(Dispatcher):
 
 
 class _NoCrew:
+    size = 0
+
     def submit(self, job: Any) -> None:
         raise AssertionError("tasks run on the thread of the test")
 
@@ -73,6 +75,7 @@ class HeldTraffic:
     """
 
     title = "a response in a test"
+    request_id = "test"
     failed = gone = False
     last: Task | None = None
     out_at = 0.0
@@ -82,8 +85,12 @@ class HeldTraffic:
         self.after: list[Any] = []
         self._here = _Here()
 
+    def admit(self, task: Task) -> None:
+        """It needs no worker process: it will run here."""
+
     def follow_with(self, task: Task) -> None:
         """The task is to run after this response."""
+        task.response = self
         self.after.append(task)
 
     def __len__(self) -> int:
@@ -98,7 +105,7 @@ class HeldTraffic:
     @property
     def tasks(self) -> list[Task]:
         """The tasks that wait, in decorated order."""
-        self.after[:] = [entry if isinstance(entry, Task) else plain(entry) for entry in self.after]
+        self.after[:] = [entry if isinstance(entry, Task) else plain(entry, self) for entry in self.after]
         return list(self.after)
 
     def take(self) -> HeldTask:

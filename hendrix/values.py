@@ -96,6 +96,12 @@ def path(value: Any) -> str:
         raise ValueError("give the path of a file") from None
 
 
+def url_path(value: Any) -> str:
+    if not re.fullmatch(r"/[!$-;=@-~]*", value if isinstance(value, str) else ""):
+        raise ValueError("give the path of a URL, such as /health")
+    return str(value)
+
+
 def directory(value: Any) -> str:
     if not os.path.isdir(found := path(value)):
         raise ValueError("there is no such directory; give one that exists")

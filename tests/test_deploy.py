@@ -106,7 +106,7 @@ def test_the_tree_is_a_multiservice_with_the_services_given():
     deployer.addServices()
     deployer.catalogServers(deployer.hendrix)
     assert isinstance(deployer.hendrix, MultiService)
-    assert deployer.servers == ["control", "sockets", "hub", "crew", "crosstown", "web", "signals", "extra"]
+    assert deployer.servers == ["control", "sockets", "hub", "crew", "crosstown", "web", "extra"]
     assert deployer.hendrix.getServiceNamed("extra") is extra
 
 
@@ -133,7 +133,7 @@ def test_a_subclass_may_make_its_own_tree():
 
     deployer = Mine(options={"wsgi": app}, reactor=Reactor())
     deployer.addServices()
-    assert len(list(deployer.hendrix)) == 8
+    assert len(list(deployer.hendrix)) == 7
 
 
 def test_the_outcome_of_a_start_in_a_running_reactor_is_the_callers():

@@ -19,6 +19,7 @@ PUBLIC = [
     "gather",
     "hey_joe",
     "makeService",
+    "request_id",
     "testing",
 ]
 

@@ -16,7 +16,7 @@ RANKS = [
     {"values", "environment"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},
-    {"wsgi", "crosstown", "tree", "client"},
+    {"wsgi", "crosstown", "tree", "client", "notify"},
     {"channel", "control", "hey_joe", "siblings", "status", "testing"},
     {"workers", "pytest_plugin"},
     {"service"},

@@ -301,7 +301,7 @@ def test_more_deaths_than_its_intensity_stop_all_children_and_go_up():
     a.die("a truck")
     assert notes == ["stop b", "stop a"]
     assert not root.running
-    assert str(heard[0]) == "a died 3 times in 10 s, the last time so: a truck"
+    assert str(heard[0]) == "a died, as 3 did in 10 s: a truck"
     clock.advance(60)
     assert notes == ["stop b", "stop a"]
 
@@ -318,19 +318,18 @@ def test_at_the_root_the_outcome_hears_of_it():
     outcome = Notes()
     _, (a,), _, _ = mortals("a", most=0, outcome=outcome)
     a.die()
-    assert [str(heard) for heard in outcome.heard] == ["started", "a died 1 times in 10 s, the last time so: a bullet"]
+    assert [str(heard) for heard in outcome.heard] == ["started", "a died, as 1 did in 10 s: a bullet"]
 
 
-def test_a_supervisor_that_gave_up_is_a_child_that_died():
-    clock, notes = Clock(), []
+def test_a_supervisor_that_gave_up_is_not_tried_again_and_takes_its_parent_along():
+    clock, notes, outcome = Clock(), [], Notes()
     inner = family(Mortal("a", notes), clock=clock, intensity=Intensity(0, 10))
-    inner.setName("inner")
-    root = family(inner, clock=clock)
+    root = family(Mortal("b", notes), inner, clock=clock, outcome=outcome)
     root.startService()
     notes.clear()
     inner.getServiceNamed("a").die()
-    assert notes == ["stop a", "prepare a", "start a"]
-    assert inner.running
+    assert notes == ["stop a"]
+    assert [str(heard) for heard in outcome.heard] == ["started", "a died, as 1 did in 10 s: a bullet"]
 
 
 def test_without_a_clock_the_first_death_goes_up():

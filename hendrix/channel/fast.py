@@ -1,8 +1,11 @@
-"""The fast lane: plain sockets, read and written by the crew itself. One epoll, one-shot, is its `Source`.
+"""The fast lane: plain sockets, read and written by the crew itself. One epoll is its `Source`.
 
 *An event is a hint, the pop is the baton.* What waits for input stands in ``armed`` under its file descriptor, and whoever pops it from
 there, a worker that was told of input or the reactor at a deadline, owns it until it arms it again. So a late event for a descriptor
 that has been closed and used again does no harm: it makes somebody look at a connection that has nothing to read.
+
+*The kernel tells of what comes, not of what is there* (edge-triggered, which saves a system call for each request). Who waits for input
+has read all there was; or else it asks the kernel, by `arm`, to look again.
 
 *The owner alone touches the descriptor.* It tells the kernel first and puts itself in ``armed`` second: from then on another may close
 the descriptor, and a stranger may have its number. An event that comes in between finds nobody; it is noted in ``missed``, and who arms
@@ -26,14 +29,20 @@ log = Logger(namespace="hendrix.channel")
 
 # Without these (macOS) all connections take the reactor lane.
 AVAILABLE = hasattr(select, "epoll") and hasattr(select, "EPOLLONESHOT") and hasattr(os, "eventfd")
-READ = select.EPOLLIN | select.EPOLLONESHOT if AVAILABLE else 0
+# What a holder waits for: input, for as long as it likes; input, and room for output, until it comes.
+READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET if AVAILABLE else 0
+READ_ONCE = select.EPOLLIN | select.EPOLLONESHOT if AVAILABLE else 0
 WRITE = select.EPOLLOUT | select.EPOLLONESHOT if AVAILABLE else 0
+
+# The event that tells of bytes and no more: no end, no error. With any other, and where none is known, there may be more than is read.
+INPUT = select.EPOLLIN if AVAILABLE else 0
+UNKNOWN = 0
 
 
 class Holder(Protocol):
     """What waits for input: a connection or a listening socket."""
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
         """There may be input, or room for output. The caller has popped it from ``armed``: it owns itself now."""
 
     def arm(self) -> None:
@@ -68,20 +77,20 @@ class FastLane:
         armed = self._armed
         events = self._poller.poll(seconds, most)
         self.now = self._clock()
-        for fd, _ in events:
+        for fd, event in events:
             holder = armed.pop(fd, None)
             if holder is None and fd != self._bell:
                 self._missed.add(fd)
                 holder = armed.pop(fd, None)  # note first, look second: who arms puts itself there first, and looks at the notes second
             if holder is not None:
-                self.serve(holder)
+                self.serve(holder, event)
             elif fd == self._bell:
                 self._hear()
 
-    def serve(self, holder: Holder) -> None:
+    def serve(self, holder: Holder, event: int = UNKNOWN) -> None:
         """There is something for a holder that the caller owns."""
         try:
-            holder.ready()
+            holder.ready(event)
         except Exception:
             self._fail(holder)
 
@@ -108,8 +117,14 @@ class FastLane:
     # The owner of a holder.
 
     def arm(self, holder: Holder, fd: int, events: int) -> None:
-        """Wait for ``events``. From here on the holder belongs to whoever pops it."""
+        """Wait for ``events``, of which some may be there already. From here on the holder belongs to whoever pops it."""
         self._poller.modify(fd, events)
+        self._armed[fd] = holder
+        if self._missed:
+            self._arm_again(holder, fd)
+
+    def wait(self, holder: Holder, fd: int) -> None:
+        """Wait for what the kernel has been asked for already, and is not there yet."""
         self._armed[fd] = holder
         if self._missed:
             self._arm_again(holder, fd)
@@ -175,16 +190,20 @@ class Acceptor:
     :param listening: non-blocking; closed by `stop`.
     :param connected: called with each new socket and the client's address, on the thread that accepted it.
     :param call_later: calls a function after so many seconds; called on any thread.
-    :param at_once: how many to accept before others have their turn.
+    :param shared: other processes accept on the same socket. They may have what this one cannot serve at once.
     :ivar closed: it has been stopped, and all that it ever accepts has been.
     """
 
     # Accepted in one go before others have their turn.
     AT_ONCE = 64
+    # The same where other processes accept too, so that a crowd is shared among them.
+    SHARED_AT_ONCE = 4
     # The same when it is stopped: all that the kernel may have completed.
     AT_LAST = 4096
     # Seconds to leave new connections alone when there are no file descriptors left.
     PAUSE = 1.0
+    # Seconds to leave them to other processes when all threads of this one are stuck.
+    STEP_BACK = 0.02
 
     def __init__(
         self,
@@ -192,19 +211,23 @@ class Acceptor:
         listening: socket.socket,
         connected: Callable[[socket.socket, object], None],
         call_later: Callable[..., object],
-        at_once: int = AT_ONCE,
+        shared: bool = False,
     ) -> None:
         self._lane, self._socket, self._connected, self._call_later = lane, listening, connected, call_later
         self._fd = listening.fileno()
         self._stopped = False
-        self._at_once, self._at_last = at_once, self.AT_LAST
+        self._shared = shared
+        self._at_once, self._at_last = self.SHARED_AT_ONCE if shared else self.AT_ONCE, self.AT_LAST
         self.closed = False
 
     def start(self) -> None:
-        self._lane.arm_first(self, self._fd, READ)
+        self._lane.arm_first(self, self._fd, READ_ONCE)
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
         stopped = self._stopped
+        if self._shared and not stopped and self._lane.crew.busy >= self._lane.crew.size:
+            self._call_later(self.STEP_BACK, self.arm)
+            return
         try:
             for _ in range(self._at_last if stopped else self._at_once):
                 connection, address = self._socket.accept()
@@ -224,7 +247,7 @@ class Acceptor:
             self.arm()
 
     def arm(self) -> None:
-        self._lane.arm(self, self._fd, READ)
+        self._lane.arm(self, self._fd, READ_ONCE)
         # Look second: `stop` raises the flag first and looks for it in `armed` second.
         if self._stopped and self._lane.claim(self, self._fd):
             self.ready()

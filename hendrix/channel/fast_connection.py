@@ -16,7 +16,7 @@ from collections import deque
 
 from twisted.logger import Logger
 
-from hendrix.channel.fast import READ, WRITE, FastLane
+from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
 from hendrix.channel.site import LINGERING, NOW, SENDING, Last, Peer, Site
@@ -69,6 +69,7 @@ class FastConnection:
 
     __slots__ = (
         "_answer",
+        "_asked",
         "_finished",
         "_held",
         "_keep_alive",
@@ -77,7 +78,6 @@ class FastConnection:
         "_parser",
         "_peer",
         "_refusal",
-        "_registered",
         "_site",
         "_size",
         "_socket",
@@ -106,7 +106,7 @@ class FastConnection:
         # A client that has just connected owes us a request line, as one that has begun it.
         self.stage: int = HEAD
         self.since = lane.now
-        self._registered = False
+        self._asked: int | None = None  # for what the kernel watches it; 0: it must look again
         self._parser: RequestParser | None = None
         self._refusal: PeerError | None = None
         self._unsent: deque[memoryview | FilePart] | None = None
@@ -121,15 +121,16 @@ class FastConnection:
 
     # Armed, then read. The owner is the thread that polls.
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
         if self.stage == SENDING:
             self._send_more()
             return
         if self.stage == LINGERING:
             self._discard()
             return
+        size = LARGE_READ if self.stage == CONTENT else SMALL_READ
         try:
-            data = self._socket.recv(LARGE_READ if self.stage == CONTENT else SMALL_READ, DONTWAIT)
+            data = self._socket.recv(size, DONTWAIT)
         except BlockingIOError:
             self._wait_for_input()
             return
@@ -138,6 +139,8 @@ class FastConnection:
         if not data:
             self.close()
             return
+        if (event != INPUT or len(data) == size) and self._asked:
+            self._asked = 0  # there may be more, or the end
         parser = self._parser
         if parser is None:
             parser = self._parser = self._site.parser()
@@ -190,11 +193,13 @@ class FastConnection:
         self._arm(WRITE if self._unsent else READ)
 
     def _arm(self, events: int) -> None:
-        if self._registered:
-            self._lane.arm(self, self.fd, events)
-        else:
-            self._registered = True
+        asked, self._asked = self._asked, events
+        if asked is None:
             self._lane.arm_first(self, self.fd, events)
+        elif asked == events == READ:
+            self._lane.wait(self, self.fd)
+        else:
+            self._lane.arm(self, self.fd, events)
 
     # A turn. The owner is a worker.
 
@@ -234,8 +239,8 @@ class FastConnection:
         worker: Worker = self._worker  # type: ignore[assignment]
         parser: RequestParser = self._parser  # type: ignore[assignment]
         response = self.response
-        tasks = response is not None and response.after  # they may wait for the client on this thread: it must let go of the connection
-        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not tasks:
+        stays = response is not None and response.stays  # this thread may wait for the client: it must let go of the connection
+        if keep_alive and (parser.requests or self._refusal is not None) and not self._unsent and not stays:
             worker.hold(Answer(self, data, response))
             self._held += len(data)
             if self._held > HIGH_WATER:
@@ -324,8 +329,8 @@ class FastConnection:
             self.ready()  # closes, unless something has come in
         elif parser is not None and parser.stage == IDLE:
             self.stage, self.since = IDLE, self._lane.now
-            if self._registered:
-                self._lane.arm(self, self.fd, READ)
+            if self._asked == READ:
+                self._lane.wait(self, self.fd)
             else:
                 self._arm(READ)
         else:
@@ -334,8 +339,9 @@ class FastConnection:
 
     def complete(self, response: Response) -> None:
         """All of a response is sent or kept."""
-        if response.closed and not response.after and not self._late and not self._unsent and self.open:
-            response.went_out()
+        done = response.closed and not response.after
+        if self.open and not self._unsent and not self._late and (done or not unsent(self._socket)):
+            response.went_out()  # as `_taken` would find
             return
         self._late.append(response)
         self._finished = self._lane.now
@@ -424,6 +430,30 @@ class FastConnection:
             else:
                 self._push()
 
+    def give_up(self, response: Response, answer: bytes) -> socket.socket | None:
+        """The application has this for too long (the reactor thread, which does not own the connection).
+
+        Whatever the owner sends after the exchange of the sockets goes nowhere, and it says that it is about to send before it looks for
+        the socket. So if it has said nothing by now, nothing of the response will ever leave.
+        """
+        dead = socket.socket()
+        ours, self._socket = self._socket, dead
+        if self.response is response and not response.begun and not self._unsent:
+            try:
+                ours.send(answer, DONTWAIT)
+                ours.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            return ours
+        self._socket = ours
+        dead.close()
+        if self.response is response:
+            try:
+                ours.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        return None
+
     # The end.
 
     def _part(self) -> None:
@@ -440,6 +470,7 @@ class FastConnection:
         try:
             # The sweep seldom finds a client armed that never stops sending.
             if self._socket.recv(LARGE_READ, DONTWAIT) and not self.overdue(self._lane.now):
+                self._asked = 0
                 self._arm(READ)
             else:
                 self.close()

@@ -62,7 +62,7 @@ class ReactorConnection(Protocol):
         self._parser = site.parser()
         self._refusal: PeerError | None = None
         self._outgoing: deque[memoryview] = deque()
-        self._busy = self._paused = self._reading_paused = self._closing = False
+        self._busy = self._paused = self._reading_paused = self._closing = self._given_up = False
 
     # IProtocol.
 
@@ -171,7 +171,7 @@ class ReactorConnection(Protocol):
     # Output, a piece at a time.
 
     def write(self, data: bytes) -> None:
-        if data and not self.lost.is_set():
+        if data and not self.lost.is_set() and not self._given_up:
             self._outgoing.append(memoryview(data))
             self._pump()
 
@@ -265,6 +265,17 @@ class ReactorConnection(Protocol):
         if not self.lost.is_set():  # TLS forgets what it needs for that
             self.transport.abortConnection()
 
+    def give_up(self, response: Response, answer: bytes) -> None:
+        """The application has this for too long: what it answers from now on goes nowhere."""
+        if self.response is not response:
+            return
+        if response.begun or self._outgoing:
+            self.abort()
+        else:
+            self.write(answer)
+            self._given_up = True
+            self._close()
+
     # Deadlines and drain.
 
     def overdue(self, now: float) -> bool:
@@ -315,6 +326,10 @@ class Turn:
     def title(self) -> str:
         """What is being answered, for people (any thread)."""
         return f"{self._request.method} {self._request.target}"
+
+    def give_up(self, response: Response, answer: bytes) -> None:
+        """It takes too long (the reactor thread)."""
+        self._connection.give_up(response, answer)
 
     def run(self, worker: Worker) -> None:
         self._connection.site.respond(self._request, self._connection.peer, self, worker)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from secrets import token_hex
 from typing import Any
 
 from twisted.logger import Logger
 
-from hendrix.crosstown.dispatcher import Dispatcher, Follow, plain
+from hendrix.crosstown.dispatcher import Dispatcher, plain
 from hendrix.crosstown.task import Task, enclosing
+from hendrix.wire.forwarded import TrustedProxies
 from hendrix.wire.http1 import Request
 from hendrix.wsgi.call import Exchange, Outlet
 
@@ -17,6 +20,8 @@ log = Logger(namespace="hendrix.crosstown")
 
 # Seconds after which a client that does not read holds up no task any longer.
 WIRE_TIMEOUT = 30.0
+# A request id that may stand in a log.
+ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Response(Exchange):
@@ -24,11 +29,17 @@ class Response(Exchange):
     closed (the serving thread says `ended`), and the last byte is out (whoever sent it says `went_out`). Each raises its flag first and
     looks for the other's second; if both see both, the dispatcher lets only one of them follow.
 
+    :ivar given_up: it takes too long, and the client waits no longer.
+    :ivar heard: the status that the client had in place of its own; "" if it had its own.
     :ivar after: the tasks; ``environ["hendrix.after_response"]``.
+    :ivar stays: some of them want the thread that serves it: it waits until the last byte is out.
+    :ivar proxy: who is believed to tell its id, and the address that it came from.
     """
 
-    out = closed = gone = False
+    out = closed = gone = given_up = stays = False
+    proxy: tuple[TrustedProxies, str] | None = None
     out_at = 0.0
+    heard = ""
     last: Task | None = None
     _waiter: threading.Event | None = None
 
@@ -40,12 +51,29 @@ class Response(Exchange):
     def title(self) -> str:
         return self._name()
 
+    @property
+    def request_id(self) -> str:
+        """X-Request-ID as a trusted proxy has set it, else one of our own; made when it is first asked for (any thread)."""
+        known: str | None = self.__dict__.get("_id")
+        return known or self.__dict__.setdefault("_id", self._given_id() or token_hex(8))
+
+    def _given_id(self) -> str:
+        if self.proxy is None or not self.proxy[0].trusts(self.proxy[1]):
+            return ""
+        given = self._request.fields.get("HTTP_X_REQUEST_ID", "")
+        return given if ID.fullmatch(given) else ""
+
+    def admit(self, task: Task) -> None:
+        """The task asks for a worker process (any thread). Raises `NoProcesses`."""
+        self._dispatcher.admit(task)
+
     def follow_with(self, task: Task) -> None:
         """The task is to run after this response, and after the task that it is queued in (any thread)."""
-        self._dispatcher.admit(task)
         around = enclosing.get()
         if around is not None and around.contains(task):
             return
+        if task.same_thread:
+            self.stays = True
         self._dispatcher.queue(self, task)
         # Append first, look second; the others raise their flags first and look second. So nobody's task is left behind.
         if self.closed and self.out:
@@ -62,26 +90,34 @@ class Response(Exchange):
         if self._waiter is not None:
             self._waiter.set()
         elif self.after and self.closed:
-            self._dispatcher.crew.submit(Follow(self._dispatcher, self))
+            self._dispatcher.is_out(self)
 
     def ended(self) -> None:
         """The application has no more to do with it, and there are tasks (the serving thread). Runs those that want this thread."""
-        self._adopt()
-        if not self.out and any(isinstance(task, Task) and task.same_thread for task in self.after):
-            waiter = self._waiter = threading.Event()
-            # Raise the waiter first, look for the flag second.
-            if not self.out and not waiter.wait(WIRE_TIMEOUT):
-                log.warn("{request}: the client has not read for {seconds:g} s; its tasks start", request=self.title, seconds=WIRE_TIMEOUT)
-            self.out = True
+        for index, entry in enumerate(self.after):
+            if not isinstance(entry, Task):
+                self._adopt(index, entry)
+        if self.stays and not self.out:
+            self._wait()
         self.closed = True
         if self.out:
             self.out_at = self.out_at or time.monotonic()
             self._dispatcher.follow(self, serving=True)
 
-    def _adopt(self) -> None:
+    def _adopt(self, index: int, entry: Any) -> None:
         """What was put into the list by hand becomes a task here, in the context of its request. Nobody takes from the list before
         ``closed``."""
         self._dispatcher.expect(self)
-        for index, entry in enumerate(self.after):
-            if not isinstance(entry, Task):
-                self.after[index] = plain(entry)
+        self.after[index] = plain(entry, self)
+
+    def _wait(self) -> None:
+        """Wait until the last byte is out, unless too many threads do: then its tasks do not find this one."""
+        if not self._dispatcher.keep_waiting():
+            log.warn("{request}: too many threads wait for slow clients; its same_thread tasks run on another one", request=self.title)
+            return
+        waiter = self._waiter = threading.Event()
+        # Raise the waiter first, look for the flag second.
+        if not self.out and not waiter.wait(WIRE_TIMEOUT):
+            log.warn("{request}: the client has not read for {seconds:g} s; its tasks start", request=self.title, seconds=WIRE_TIMEOUT)
+        self.out = True
+        self._dispatcher.kept()

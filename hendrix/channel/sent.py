@@ -7,7 +7,6 @@ the kernel tells of that only when it is asked.
 from __future__ import annotations
 
 import socket
-import struct
 import sys
 import threading
 import time
@@ -30,12 +29,12 @@ LOOK, LONGEST_LOOK = 0.001, 0.02
 
 def unsent(sock: socket.socket | None) -> bool:
     """Whether there are bytes that the kernel has taken and not sent. False where it cannot tell: not TCP, closed, not Linux."""
-    if sys.platform != "linux" or sock is None or sock.family == socket.AF_UNIX:  # a unix socket hands over as it takes
+    if sys.platform != "linux" or sock is None:
         return False
     try:
-        return bool(struct.unpack("i", ioctl(sock, SIOCOUTQNSD, ZERO))[0])
+        return ioctl(sock, SIOCOUTQNSD, ZERO) != ZERO
     except (OSError, ValueError):
-        return False
+        return False  # a unix socket hands over as it takes, and does not know the question
 
 
 class Connection(Protocol):

@@ -14,7 +14,6 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 log = Logger(namespace="hendrix.channel")
@@ -92,6 +91,14 @@ def _address(listening: socket.socket) -> Any:
     return IPv6Address("TCP", *name) if listening.family == socket.AF_INET6 else UNIXAddress(name or None)
 
 
+def over_tls(context_factory: Any, factory: IProtocolFactory) -> IProtocolFactory:
+    """A factory whose connections speak TLS with the client."""
+    from twisted.protocols.tls import TLSMemoryBIOFactory  # there is no pyOpenSSL where there is no TLS
+
+    wrapped: IProtocolFactory = TLSMemoryBIOFactory(context_factory, False, factory)
+    return wrapped
+
+
 class OnSharedSocket:
     """A reactor for one endpoint, which listens on the socket that is there instead of one of its own; all else is the true reactor's.
 
@@ -108,7 +115,7 @@ class OnSharedSocket:
         return SharedPort(self._reactor, self._listening, factory)
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, *args: object, **keywords: object) -> SharedPort:
-        return SharedPort(self._reactor, self._listening, TLSMemoryBIOFactory(contextFactory, False, factory))
+        return SharedPort(self._reactor, self._listening, over_tls(contextFactory, factory))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)

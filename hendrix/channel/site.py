@@ -14,6 +14,7 @@ from hendrix.errors import PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.forwarded import TrustedProxies, origin
 from hendrix.wire.http1 import Request, RequestParser
+from hendrix.wire.known import KnownHeads
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
 from hendrix.wsgi.call import Application, Outlet
@@ -67,16 +68,18 @@ class Site:
     trusted: TrustedProxies | None = None
     access: Access | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
+    _known: KnownHeads = field(default_factory=KnownHeads)
 
     def parser(self) -> RequestParser:
         limits = self.limits
-        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0)
+        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0, known=self._known)
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet, worker: Worker) -> bool:
         """Call the application and send its answer, and run what is to follow on this thread (worker thread).
 
         True if the outlet has no more to do with the connection.
         """
+        worker.requests += 1
         began = self.clock() if self.access is not None else 0.0
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
@@ -86,13 +89,17 @@ class Site:
                 return outlet.finish(self.refuse(error, peer, request.method), False)
         outlet.response = response = Response(request, outlet, self.dispatcher)
         environ["hendrix.after_response"] = response.after
+        if self.trusted is not None:
+            response.proxy = self.trusted, peer[0]
         current.set(response)
         over = response.run(self.application, environ)
         if self.access is not None:
-            self.access(request, environ.get("REMOTE_ADDR", ""), response.code, response.sent, self.clock() - began)
+            code = response.heard or response.code
+            self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
-            worker.dispatch()
+            if response.stays:
+                worker.dispatch()
             response.ended()
         current.set(None)  # or the thread holds on to all that the request has, until the next one
         return over

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     AdoptedStreamServerEndpoint,
@@ -31,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
+from hendrix.channel.handed_over import handed_over
 from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
 
@@ -62,6 +64,7 @@ class Listener:
 
     :ivar description: as the user wrote it.
     :ivar plain: its connections are plain sockets: the fast lane can have them.
+    :ivar portable: another process that inherits the socket can do with it what this one does.
     """
 
     description: str
@@ -69,6 +72,7 @@ class Listener:
     reception: Reception
     plain: bool
     certificates: Certificates | None = None
+    portable: bool = False
 
     @cached_property
     def address(self) -> str:
@@ -123,12 +127,17 @@ class Sockets(Service):
     def check(self) -> None:
         """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
         for one in self._listen:
-            self._endpoint(one, _name(one))
+            if not isinstance(one, str) or handed_over(self._reactor, one) is None:
+                self._endpoint(one, _name(one))
 
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
         for one in self._listen:
-            self._bind(one)
+            if isinstance(one, str) and (endpoints := handed_over(self._reactor, one)) is not None:
+                for endpoint in endpoints:
+                    self._bind(endpoint, one)
+            else:
+                self._bind(one)
 
     def startService(self) -> Deferred[None]:
         """Fires when the endpoints that take time (onion:) listen too."""
@@ -141,16 +150,21 @@ class Sockets(Service):
             _raise_failure(results)
         self._waiting = []
 
-    def _bind(self, one: str | IStreamServerEndpoint) -> None:
-        name = _name(one)
+    def _bind(self, one: str | IStreamServerEndpoint, name: str = "") -> None:
+        name = name or _name(one)
         endpoint = self._endpoint(one, name)
         reception = Reception()
 
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
                 port.stopReading()
-            plain = AVAILABLE and type(endpoint) in PLAIN
-            self.listeners.append(Listener(name, port, reception, plain, getattr(endpoint, "certificates", None)))
+            if type(endpoint) is AdoptedStreamServerEndpoint and isinstance(port, unix.Port):
+                # A unix socket that is somebody else's: when it stops, Twisted would unlink this path, and shut the socket down.
+                port._bindPath, port._shouldShutdown = b"\0", False
+            plain = type(endpoint) in PLAIN
+            portable = isinstance(port, tcp.Port) and (plain or isinstance(one, str))
+            certificates = getattr(endpoint, "certificates", None)
+            self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 
         def failed(reason: Failure) -> None:
             raise _explain(name, reason.value) from None

@@ -20,6 +20,8 @@ from twisted.logger import Logger
 from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
+from hendrix.channel.health import Attentive, AttentiveReactor, Health
+from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
@@ -40,8 +42,6 @@ ACCEPT_STEP = 0.001
 DRAIN_STEP = 0.02
 # Seconds at the end of a patient drain in which what is idle is closed, before anything is cut; a quarter of the grace if that is less.
 FAREWELL = 1.0
-# Connections that one process takes at once from a socket that others have too, so that a crowd is shared among them.
-SHARED_AT_ONCE = 4
 
 
 class Web(Service):
@@ -50,6 +50,9 @@ class Web(Service):
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
     :param grace: seconds for requests in flight when it is stopped.
+    :param health: the path where it is asked whether more requests should come.
+    :param ready: whether the rest of the tree is up, for that; called on any thread.
+    :param request_timeout: seconds that the application has for a request; 0 is no limit.
     :param shared: other processes serve the same sockets.
     :ivar app_name: what the application is called.
     :ivar patient: drain patiently; may be taken back during the drain.
@@ -75,12 +78,19 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        request_timeout: float = 0,
         shared: bool = False,
+        health: str | None = None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._shared = shared
+        self._overtime = Overtime(request_timeout, reactor.callLater) if request_timeout else None
+        self._request_timeout = request_timeout
+        self._stamp = Stamp(server_header)
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
         self.app_name = app_name
-        self._limits, self._server_header, self._grace, self._port_file, self._access = limits, server_header, grace, port_file, access
+        self._limits, self._grace, self._port_file, self._access = limits, grace, port_file, access
+        self._health, self._ready = Health(health, self._trouble) if health else None, ready
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
         self._slow: set[ReactorConnection] = set()
@@ -94,7 +104,8 @@ class Web(Service):
         return f"{self.app_name} on {self._sockets.describe()}"
 
     def numbers(self) -> dict[str, int]:
-        return {"connections": len(self._fast) + len(self._slow)}
+        crew = self._crew.crew
+        return {"connections": len(self._fast) + len(self._slow), "requests": crew.requests if crew else 0}
 
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
@@ -107,12 +118,17 @@ class Web(Service):
         super().startService()
         self._leaving = 0
         application, self.app_name = self._load()
-        stamp, dispatcher = Stamp(self._server_header), self._crosstown.dispatcher
+        if self._health is not None:
+            application = self._health.beside(application)
+        dispatcher = self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
-            site = Site(application, self._base(listener), self._limits, stamp, dispatcher, self._trusted, self._access)
+            site = Site(application, self._base(listener), self._limits, self._stamp, dispatcher, self._trusted, self._access)
             self._serve(listener, site)
-        shortest = min(self._limits.header_timeout, self._limits.body_timeout, self._limits.write_timeout, self._limits.keepalive or SWEEP)
+        limits = self._limits
+        shortest = min(
+            filter(None, (limits.header_timeout, limits.body_timeout, limits.write_timeout, limits.keepalive, self._request_timeout))
+        )
         self._sweep.start(min(SWEEP, shortest / 4), now=False)
         if self._port_file is not None:
             self._sockets.write_port_file(self._port_file)
@@ -134,13 +150,14 @@ class Web(Service):
         if listener.plain and lane is not None:
             connected = partial(self._connected, lane, site)
             call_later = partial(self._reactor.callFromThread, self._reactor.callLater)
-            at_once = SHARED_AT_ONCE if self._shared else Acceptor.AT_ONCE
-            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later, at_once)
+            acceptor = Acceptor(lane, listener.detached_socket(), connected, call_later, self._shared)
             self._acceptors.append(acceptor)
             acceptor.start()
             return
 
         def build(address: object) -> ReactorConnection:
+            if self._health is not None:
+                return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
             return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
 
         listener.reception.build = build
@@ -150,7 +167,8 @@ class Web(Service):
     def _connected(self, lane: FastLane, site: Site, sock: Any, address: Any) -> None:
         """A new plain connection (worker thread)."""
         peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
-        connection = FastConnection(lane, site, sock, peer, self._fast)
+        health, owners = self._health, self._fast
+        connection = Attentive(lane, site, sock, peer, owners, health) if health else FastConnection(lane, site, sock, peer, owners)
         if self._leaving:
             connection.drain(self._leaving)
         try:
@@ -158,6 +176,15 @@ class Web(Service):
         except Exception:
             log.failure("a new connection cannot be served")
             connection.fail()
+
+    def _trouble(self) -> str:
+        """Why no more requests should come, "" if they may (any thread)."""
+        if self._leaving == NOW:
+            return "the process is about to end"
+        if not self._ready():
+            return "the process is starting"
+        crew = self._crew.crew
+        return "" if crew is not None and crew.backlog < self._limits.backlog else "enough requests wait for a thread"
 
     def _announce(self) -> None:
         for listener in self._sockets.listeners:
@@ -176,6 +203,8 @@ class Web(Service):
                 _try(connection.expire, now)
         if self._crew.crew is not None:
             self._crew.crew.nudge()
+            if self._overtime is not None:
+                self._overtime.look(self._crew.crew.workers, self._stamp)
         for slow in list(self._slow):
             _try(slow.expire, slow.site.clock())
 
@@ -187,19 +216,19 @@ class Web(Service):
         return Deferred.fromCoroutine(self._drain())
 
     async def _drain(self) -> None:
-        deadline = self._reactor.seconds() + self._grace
+        began = self._reactor.seconds()
         self._leaving = LAST if self.patient else NOW
         await self._stop_accepting()
         self.on_deaf()
         if self.connections:
             log.info("draining; open connections: {count}", count=len(self.connections))
-        await self._wait_for_last_requests(deadline - min(FAREWELL, self._grace / 4))
+        await self._wait_for_last_requests(began)
         self._leaving = NOW
-        while self._open and self._reactor.seconds() < deadline:
+        while self._open and self._reactor.seconds() < began + self._grace:
             self._drain_step()
             if self._open:
                 await deferLater(self._reactor, DRAIN_STEP)
-        self._cut()
+        self._cut(self._reactor.seconds() - began)
         if self._sweep.running:
             self._sweep.stop()
         self._acceptors = []
@@ -217,13 +246,17 @@ class Web(Service):
             if listener.plain:
                 await maybeDeferred(listener.port.stopListening)
 
-    async def _wait_for_last_requests(self, until: float) -> None:
+    async def _wait_for_last_requests(self, began: float) -> None:
         """The patience: each connection may have one more request answered."""
         if self.patient:
             for connection in self.connections:
                 _try(connection.drain, LAST)
-        while self.patient and self._open and self._reactor.seconds() < until:
+        while self.patient and self._open and self._reactor.seconds() < began + self._grace - min(FAREWELL, self._grace / 4):
             await deferLater(self._reactor, DRAIN_STEP)
+
+    def hurry(self) -> None:
+        """Cut what is in flight, without waiting for the end of ``grace``."""
+        self._grace = 0.0
 
     @property
     def _open(self) -> bool:
@@ -238,11 +271,11 @@ class Web(Service):
         if self._crew.crew is not None:
             self._crew.crew.nudge()
 
-    def _cut(self) -> None:
+    def _cut(self, seconds: float) -> None:
         for connection in self.connections:
             response = connection.response
             if response is not None:
-                log.warn("cut after {grace:g} s: {request}", grace=self._grace, request=response.title)
+                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=response.title)
             _try(connection.cut)
 
 

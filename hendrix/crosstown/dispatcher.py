@@ -15,77 +15,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from hendrix.crosstown.around import surrounded
+from hendrix.crosstown.counts import Counts
 from hendrix.crosstown.gate import DEFAULT, parse
+from hendrix.crosstown.jobs import Crew, Follow, Lane, Place
 from hendrix.crosstown.processes import NoProcesses, Pool, RemoteTraceback
-from hendrix.crosstown.task import FAILED, Task, name_of
-from hendrix.threads.worker import Worker
+from hendrix.crosstown.task import FAILED, Response, Task, name_of
 
 log = Logger(namespace="hendrix.crosstown")
 
 # Tasks that may wait for a thread.
 QUEUE = 10000
-
-
-class Response(Protocol):
-    """What the tasks of a response wait for.
-
-    :ivar after: the tasks, and plain callables, in the order in which they were decorated.
-    :ivar code: the status that was sent, three digits, or "".
-    :ivar failed: the application raised.
-    :ivar last: the serial task that the next one waits for.
-    :ivar gone: the client left before it could have the last byte.
-    :ivar out_at: when the last byte left, as `time.monotonic` says it.
-    """
-
-    after: list[Any]
-    code: str
-    failed: bool
-    last: Task | None
-    gone: bool
-    out_at: float
-
-    @property
-    def title(self) -> str:
-        """Method and path, for logs."""
-
-
-class Crew(Protocol):
-    """Where tasks run."""
-
-    def submit(self, job: Any) -> None: ...
-
-
-# Called with each task around its run, on its thread. `hendrix.django` looks after database connections with it.
-around: list[Callable[[Task], AbstractContextManager[Any]]] = []
-
-
-def surrounded(task: Task) -> None:
-    """Call a task that has begun, with what is `around` it. Never raises; the task has ended."""
-    try:
-        with ExitStack() as stack:
-            for manager in around:
-                stack.enter_context(manager(task))
-            task.call()
-    except BaseException as error:
-        log.failure("what surrounds the task {name} raised", name=task.name)
-        task.fail(error)
-
-
-class Lane:
-    """Where tasks run, so many at a time; the others wait. The dispatcher's lock guards it."""
-
-    def __init__(self, crew: Crew, size: int) -> None:
-        self.crew, self.size = crew, size
-        self.waiting: deque[Task] = deque()
-        self.places = 0
 
 
 class Dispatcher:
@@ -95,39 +41,42 @@ class Dispatcher:
     :param threads: tasks that run on it at a time.
     :param queue: tasks that may wait.
     :param pool: has the processes for tasks that ask for one.
+    :param patience: threads that have served a request and wait for its client, at most; default is ``threads``.
 
     :ivar on_error: called with a task that failed, and what it raised, on its thread.
     """
 
-    def __init__(self, crew: Crew, threads: int, queue: int = QUEUE, pool: Pool | None = None) -> None:
+    def __init__(self, crew: Crew, threads: int, queue: int = QUEUE, pool: Pool | None = None, patience: int | None = None) -> None:
         self.crew, self._queue, self._pool = crew, queue, pool
+        self._patience = threads if patience is None else patience
         self._lock = threading.Lock()  # guards all below
         self._on_threads = Lane(crew, threads)
         self._on_processes = Lane(pool, pool.size) if pool else self._on_threads
         self._lanes = {self._on_threads, self._on_processes}
-        self._held: dict[Task, Response | None] = {}  # those that have passed the gate and not begun, in their order
+        self._held: dict[Task, None] = {}  # those that have passed the gate and not begun, in their order
         self._pending: set[Response] = set()
         self._following: set[Response] = set()
+        self._kept_waiting = 0
         self.running: set[Task] = set()
         self._over = False
-        self.done = self.failed = self.stopped = self.cancelled = self.overflowed = 0
-        self.slowest_start = 0.0
+        self.counts = Counts()
         self.on_error: Callable[[Task, BaseException], None] | None = None
 
     # A task is queued. Any thread.
 
     def admit(self, task: Task) -> None:
-        """See that there is what the task asks for, before it is queued.
+        """See that there are processes for a task that asks for one, before it is queued.
 
-        :raises NoProcesses: it asks for a process, and there are none.
+        :raises NoProcesses: there are none.
         """
-        if task.portable is not None:
-            if self._pool is None:
-                raise NoProcesses(f"{task.name}: process=True needs worker processes: start hendrix with --crosstown-processes=1 or more")
-            task.portable.pool = self._pool
+        assert task.portable is not None
+        if self._pool is None:
+            raise NoProcesses(f"{task.name}: process=True needs worker processes: start hendrix with --crosstown-processes=1 or more")
+        task.portable.pool = self._pool
 
     def queue(self, response: Response, task: Task) -> None:
         """The task is to run after this response. Whoever calls looks afterwards whether the response is out already."""
+        task.response = response
         with self._lock:
             self._pending.add(response)
             response.after.append(task)
@@ -137,112 +86,167 @@ class Dispatcher:
         with self._lock:
             self._pending.add(response)
 
-    # The response is out. On a thread of the crew.
+    def keep_waiting(self) -> bool:
+        """Whether the thread that asks, which has served a request, may wait for its client: there must be others left to serve. When it
+        has waited it says `kept`."""
+        with self._lock:
+            may = self._kept_waiting < self._patience
+            self._kept_waiting += may
+        return may
 
-    def follow(self, response: Response, serving: bool = False) -> None:
+    def kept(self) -> None:
+        """It goes on."""
+        with self._lock:
+            self._kept_waiting -= 1
+
+    # The response is out. On a thread of the crew, unless it says otherwise.
+
+    def is_out(self, response: Response) -> None:
+        """Its tasks may start: as soon as there is a thread (any thread; it does no work)."""
+        self.crew.submit(Follow(self, response))
+
+    def follow(self, response: Response, serving: bool = False, here: bool = False) -> Task | None:
         """Start its tasks.
 
         :param serving: this is the thread that served the request: those that are ``same_thread`` run here, before this returns.
+        :param here: one may run on this thread, which is of the crew: it is returned and has begun, and the caller is to `finish` it.
         """
-        while True:
+        with self._lock:
+            if response in self._following:
+                return None  # whoever is at it takes all
+            if not response.after:
+                self._pending.discard(response)
+                return None
+            if here and len(response.after) == 1:
+                task = self._only(response)
+                if task is not None:
+                    return task
+            self._following.add(response)
+        try:
+            return self._follow(response, serving, here)
+        except BaseException:
             with self._lock:
-                if response in self._following:
-                    return  # whoever is at it takes all
-                if not response.after:
-                    self._pending.discard(response)
-                    return
-                self._following.add(response)
-                self._pending.add(response)
-            try:
-                self._follow(response, serving)
-            finally:
-                with self._lock:
-                    self._following.discard(response)
+                self._following.discard(response)
+            raise
 
-    def _follow(self, response: Response, serving: bool) -> None:
-        own: Task | None = None
-        for task in self._passed(response):
-            if task.same_thread and serving:
-                # It starts before the tasks behind it do, and runs while they do.
-                self._call(own, response)
-                own = task if self._begin(task) else None
-                continue
-            if task.serial or task.same_thread:
-                before, response.last = response.last, task
-                if before is not None and before.before(task):
-                    continue
-            self.submit(task, response)
-        self._call(own, response)
+    def _only(self, response: Response) -> Task | None:
+        """The common case in one step (under the lock): a single task that may start at once. Gives it, begun; None goes the long way."""
+        task, lane = response.after[0], self._on_threads
+        if not isinstance(task, Task) or task.serial or task.same_thread or task.portable is not None or response.failed or response.gone:
+            return None
+        if int(response.code or 500) in task.no_go or lane.places >= lane.size or self._over or not task.begin():
+            return None
+        response.after.clear()
+        self._pending.discard(response)
+        lane.places += 1
+        self.running.add(task)
+        self.counts.started(task.started - max(task.queued, response.out_at))
+        return task
 
-    def _passed(self, response: Response) -> Iterator[Task]:
-        """The tasks that the gate lets through, one by one: a task that runs here may queue another."""
+    def _follow(self, response: Response, serving: bool, here: bool) -> Task | None:
         code = 500 if response.failed else int(response.code or 500)
+        own = begun = None
         while True:
-            with self._lock:
-                if not response.after:
-                    return
-                task = response.after.pop(0)
-                if not isinstance(task, Task):
-                    task = plain(task)
-                self._held[task] = response
-            task.origin, task.queued = response.title, max(task.queued, response.out_at)
-            if code in task.no_go:
+            # One by one: a task that runs here may queue another.
+            task = self._next(response, last=own is None)
+            if task is None:
+                if own is None:
+                    return begun
+                self._call(own)
+                own = None
+            elif code in task.no_go:
                 self._drop(task, stopped=task.stop(code))
             elif response.gone and task.on_disconnect == "skip":
                 task.cancel()
                 self._drop(task)
-            else:
-                yield task
+            elif task.same_thread and serving:
+                # It starts before the tasks behind it do, and runs while they do.
+                if own is not None:
+                    self._call(own)
+                own = task if self._begin(task) else None
+            elif (task.serial or task.same_thread) and self._stands_behind(response, task):
+                pass
+            elif self.submit(task, here=here and begun is None):
+                begun = task
 
-    def submit(self, task: Task, response: Response | None = None, bounded: bool = True) -> None:
-        """Run it on the crew or in a process, now or when there is room; here if too many wait.
+    def _next(self, response: Response, last: bool) -> Task | None:
+        """The next task of the response. None if there is none; then nobody follows it any longer, if this is to be the last look."""
+        with self._lock:
+            if response.after:
+                task = response.after.pop(0)
+                if not isinstance(task, Task):
+                    task = plain(task, response)
+                if task.queued < response.out_at:
+                    task.queued = response.out_at
+                self._held[task] = None
+                return task
+            if last:
+                self._following.discard(response)
+                self._pending.discard(response)
+        return None
 
+    def _stands_behind(self, response: Response, task: Task) -> bool:
+        """Have it start when the serial task before it has ended. False if there is none."""
+        before, response.last = response.last, task
+        return before is not None and before.before(task)
+
+    def submit(self, task: Task, *, here: bool = False, bounded: bool = True) -> bool:
+        """Run it on the crew or in a process, now or when there is room; on this thread if too many wait.
+
+        :param here: see `follow`. True is returned if it is to run here, and has begun.
         :param bounded: False for a task that has been waiting already.
         """
-        over = place = False
         lane = self._on_threads if task.portable is None else self._on_processes
         with self._lock:
-            if self._over:
-                over = True
-            else:
-                self._held[task] = response
-                if lane.places < lane.size:
+            over, place = self._over, lane.places < lane.size
+            if not over:
+                self._held[task] = None
+                if place:
                     lane.places += 1
-                    place = True
                 elif len(lane.waiting) < self._queue or not bounded:
                     lane.waiting.append(task)
-                    return
+                    return False
                 else:
-                    self.overflowed += 1
+                    self.counts.overflowed += 1
         if over:
             self._refuse(task)
-        elif place:
-            lane.crew.submit(Place(self, lane, task))
-        else:
+        elif not place:
             log.warn("{count} tasks wait for a thread: {name} runs on the thread of its request", count=self._queue, name=task.name)
             self.run(task)
+        elif not here or lane is not self._on_threads:
+            lane.crew.submit(Place(self, lane, task))
+        elif self._begin(task):
+            return True
+        else:  # cancelled meanwhile
+            self._after(task)
+            self.leave(lane)
+        return False
 
     def run(self, task: Task) -> None:
         """Run it here and now."""
-        with self._lock:
-            response = self._held.get(task)
         if self._begin(task):
-            self._call(task, response)
+            self._call(task)
         else:
-            self._after(task, response)
+            self._after(task)
+
+    def finish(self, task: Task) -> None:
+        """Run a task that `follow` has begun, on the same thread."""
+        self._call(task)
+        self.leave(self._on_threads)
+
+    def leave(self, lane: Lane) -> None:
+        """A place is free, for the next task that waits for one."""
+        with self._lock:
+            if not lane.waiting:
+                lane.places -= 1
+                return
+            task = lane.waiting.popleft()
+        lane.crew.submit(Place(self, lane, task))  # to stand in line: requests have waited, too
 
     def _refuse(self, task: Task) -> None:
         if task.cancel():
+            log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin)
             self._drop(task)
-            log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
-
-    def leave(self, lane: Lane) -> Task | None:
-        """A place is free: the next task for it, or None and the place is gone."""
-        with self._lock:
-            if lane.waiting:
-                return lane.waiting.popleft()
-            lane.places -= 1
-            return None
 
     # Running.
 
@@ -252,43 +256,43 @@ class Dispatcher:
             self._held.pop(task, None)
             if began:
                 self.running.add(task)
-                self.slowest_start = max(self.slowest_start, task.started - task.queued)
+                self.counts.started(task.started - task.queued)
             elif not self._over:
-                self.cancelled += 1
+                self.counts.cancelled += 1
         return began
 
-    def _call(self, task: Task | None, response: Response | None = None) -> None:
+    def _call(self, task: Task) -> None:
         """Call a task that has begun. Never raises."""
-        if task is None:
-            return
         surrounded(task)
         if task.state == FAILED:
             self._report(task)
-        self._after(task, response)
+        self._after(task)
 
-    def _after(self, task: Task, response: Response | None) -> None:
+    def _after(self, task: Task) -> None:
         """It has ended. What waits for that starts before it is forgotten, so that the process is never idle in between."""
         following, nested = task.followers()
         if following is not None:
-            self.submit(following, response, bounded=False)
-        for inner in nested:
+            self.submit(following, bounded=False)
+        response, task.response = task.response, None
+        if nested is not None:
             assert response is not None
-            self.queue(response, inner)
+            for inner in nested:
+                self.queue(response, inner)
         with self._lock:
             if task in self.running:
                 self.running.discard(task)
                 if task.state == FAILED:
-                    self.failed += 1
+                    self.counts.failed += 1
                 else:
-                    self.done += 1
-        if nested and response is not None:
+                    self.counts.done += 1
+        if nested is not None and response is not None:
             self.follow(response)
 
     def _report(self, task: Task) -> None:
         error = task.error
         assert error is not None
         there = error.__cause__ if isinstance(error.__cause__, RemoteTraceback) else ""
-        origin = task.origin or "no response"
+        origin = task.origin if task.response is None else f"{task.origin} (id {task.response.request_id})"
         log.failure("the task {name} of {origin} failed{there}", Failure(error), name=task.name, origin=origin, there=there)
         if self.on_error is not None:
             try:
@@ -298,12 +302,13 @@ class Dispatcher:
 
     def _drop(self, task: Task, stopped: bool = False) -> None:
         """It will never run: the gate stopped it, or it was cancelled."""
+        task.response = None
         with self._lock:
             self._held.pop(task, None)
             if stopped:
-                self.stopped += 1
+                self.counts.stopped += 1
             else:
-                self.cancelled += 1
+                self.counts.cancelled += 1
 
     # The service.
 
@@ -311,6 +316,12 @@ class Dispatcher:
     def waiting(self) -> int:
         """How many tasks wait for a thread, of responses that are out."""
         return sum(len(lane.waiting) for lane in self._lanes)
+
+    def numbers(self) -> dict[str, int | float]:
+        """What is now, and what was so far: see `Counts`. ``queued`` are those that have not started, whatever they wait for."""
+        with self._lock:
+            queued = len(self._held) + sum(len(response.after) for response in self._pending)
+            return {"queued": queued, "running": len(self.running), **self.counts.numbers()}
 
     @property
     def idle(self) -> bool:
@@ -326,13 +337,13 @@ class Dispatcher:
             for running in self.running:
                 tasks += running.waiting()
             for response in self._pending:
-                response.after[:] = [entry if isinstance(entry, Task) else plain(entry) for entry in response.after]
+                response.after[:] = [entry if isinstance(entry, Task) else plain(entry, response) for entry in response.after]
                 tasks += response.after
             for lane in self._lanes:
                 lane.waiting.clear()
             self._held.clear()
             cancelled = [task for task in tasks if task.cancel()]
-            self.cancelled += len(cancelled)
+            self.counts.cancelled += len(cancelled)
         return cancelled
 
     def overdue(self) -> list[Task]:
@@ -345,48 +356,8 @@ class Dispatcher:
         return late
 
 
-def plain(function: Any) -> Task:
+def plain(function: Any, response: Response) -> Task:
     """A task of a function that was put into ``environ["hendrix.after_response"]``."""
-    return Task(function, name_of(function), parse(DEFAULT))
-
-
-class Place:
-    """A `Job` of the crew, or of the pool, which has no workers: a task, and after it a place for the next that waits."""
-
-    __slots__ = ("_dispatcher", "_lane", "_task")
-
-    def __init__(self, dispatcher: Dispatcher, lane: Lane, task: Task) -> None:
-        self._dispatcher, self._lane, self._task = dispatcher, lane, task
-
-    @property
-    def title(self) -> str:
-        """What runs, for people (any thread)."""
-        return f"task {self._task.name} of {self._task.origin or 'no response'}"
-
-    def run(self, worker: Worker | None) -> None:
-        if worker is not None:
-            worker.dispatch()  # no answer waits for a task
-        dispatcher = self._dispatcher
-        dispatcher.run(self._task)
-        task = dispatcher.leave(self._lane)
-        if task is not None:
-            # Stand in line again: requests have waited, too.
-            self._task = task
-            self._lane.crew.submit(self)
-
-
-class Follow:
-    """A `Job` of the crew: the tasks of a response that went out on another thread's watch."""
-
-    __slots__ = ("_dispatcher", "_response")
-
-    def __init__(self, dispatcher: Dispatcher, response: Response) -> None:
-        self._dispatcher, self._response = dispatcher, response
-
-    @property
-    def title(self) -> str:
-        return f"tasks of {self._response.title}"
-
-    def run(self, worker: Worker) -> None:
-        worker.dispatch()
-        self._dispatcher.follow(self._response)
+    task = Task(function, name_of(function), parse(DEFAULT))
+    task.response = response
+    return task

@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from hendrix.crosstown.dispatcher import surrounded
+from hendrix.crosstown.around import surrounded
 from hendrix.crosstown.task import Task, name_of
 from hendrix.errors import LocalError
 from hendrix.threads.spare import spare

@@ -13,7 +13,8 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from hendrix.crosstown import traffic
-from hendrix.crosstown.dispatcher import Crew, Dispatcher
+from hendrix.crosstown.dispatcher import Dispatcher
+from hendrix.crosstown.jobs import Crew
 from hendrix.crosstown.processes import Processes
 from hendrix.crosstown.traffic import report
 
@@ -51,19 +52,17 @@ class CrosstownService(Service):
         if d is None:
             return f"at most {self._threads} tasks at a time{pool}"
         waiting = f"{d.waiting} waiting, " if d.waiting else ""
-        return f"{len(d.running)} running, {waiting}{d.done} done, {d.failed} failed, {d.stopped} no-go{pool}"
+        return f"{len(d.running)} running, {waiting}{d.counts.done} done, {d.counts.failed} failed, {d.counts.stopped} no-go{pool}"
 
-    def numbers(self) -> dict[str, int]:
-        d = self.dispatcher
-        if d is None:
-            return {}
-        return {"running": len(d.running), "waiting": d.waiting, "done": d.done, "failed": d.failed, "no_go": d.stopped}
+    def numbers(self) -> dict[str, int | float]:
+        """What the tasks of this process do and have done; see `Dispatcher.numbers`."""
+        return self.dispatcher.numbers() if self.dispatcher is not None else {}
 
     def startService(self) -> None:
         super().startService()
         crew = self._crew()
         assert crew is not None
-        self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool)
+        self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool, patience=min(self._threads, crew.size - 1))
         self.dispatcher.on_error = report
         traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
@@ -73,20 +72,24 @@ class CrosstownService(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._drain())
 
+    def hurry(self) -> None:
+        """Wait for tasks no longer."""
+        self._grace = 0.0
+
     async def _drain(self) -> None:
         dispatcher = self.dispatcher
         if traffic.serving is dispatcher:
             traffic.serving = None
         if dispatcher is not None:
-            deadline = self._reactor.seconds() + self._grace
+            began = self._reactor.seconds()
             if not dispatcher.idle:
                 log.info("waiting for crosstown tasks: {state}", state=self.describe())
-            while not dispatcher.idle and self._reactor.seconds() < deadline:
+            while not dispatcher.idle and self._reactor.seconds() < began + self._grace:
                 await deferLater(self._reactor, DRAIN_STEP)
             for task in dispatcher.abandon():
-                log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin or "a response")
+                log.error("the task {name} of {origin} was not run: the process ends", name=task.name, origin=task.origin)
             for task in list(dispatcher.running):
-                log.error("the task {name} of {origin} was cut: the process ends", name=task.name, origin=task.origin or "a response")
+                log.error("the task {name} of {origin} was cut: the process ends", name=task.name, origin=task.origin)
         for tell in traffic.ending:
             tell()
         if self._pool is not None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol
 
 from hendrix.crosstown.processes import Portable
 from hendrix.errors import LocalError
@@ -30,6 +30,37 @@ class NoGo(LocalError):
 enclosing: contextvars.ContextVar[Task | None] = contextvars.ContextVar("hendrix_task", default=None)
 
 
+class Response(Protocol):
+    """What the tasks of a response wait for.
+
+    :ivar after: the tasks, and plain callables, in the order in which they were decorated.
+    :ivar code: the status that was sent, three digits, or "".
+    :ivar failed: the application raised.
+    :ivar last: the serial task that the next one waits for.
+    :ivar gone: the client left before it could have the last byte.
+    :ivar out_at: when the last byte left, as `time.monotonic` says it.
+    """
+
+    after: list[Any]
+    code: str
+    failed: bool
+    last: Task | None
+    gone: bool
+    out_at: float
+
+    @property
+    def title(self) -> str:
+        """Method and path, for logs."""
+
+    @property
+    def request_id(self) -> str:
+        """What tells this request from all others, for logs."""
+
+
+#: The origin of a task that follows none: its thread ends with it, or is its author's.
+NO_RESPONSE = "no response"
+
+
 class Task:
     """A function to be called once, in the context of the code that decorated it. Any thread may ask; one thread runs it.
 
@@ -40,12 +71,16 @@ class Task:
     :ivar no_go: status codes that stop it.
     :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
     :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
+    :ivar response: what it follows, until it has ended.
+    :ivar queued: when it could start at the soonest, as `time.monotonic` says it: when it was queued, or when its response was out.
+    :ivar started: when it did.
+    :ivar thread: the thread on which it has.
     :ivar inline: it runs in the middle of its author's work, on the author's thread: what that thread has open is the author's.
     """
 
     __slots__ = (
         "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "inline", "name", "no_go", "on_disconnect",
-        "origin", "portable", "queued", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
+        "portable", "queued", "response", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +103,7 @@ class Task:
         self._value: Any = None
         self._error: BaseException | None = None
         self._next: Task | None = None
-        self._nested: list[Task] = []
+        self._nested: list[Task] | None = None
         self.name, self.no_go = name, no_go
         self.same_thread, self.serial = same_thread, serial
         self.on_disconnect, self.timeout_warning = on_disconnect, timeout_warning
@@ -76,10 +111,15 @@ class Task:
         self.queued, self.started = time.monotonic(), 0.0
         self.thread = 0
         self.inline = False
-        self.origin = ""
+        self.response: Response | None = None
 
     def __repr__(self) -> str:
         return f"<crosstown task {self.name}: {self.state}>"
+
+    @property
+    def origin(self) -> str:
+        """Method and path of the request that it follows, until it has ended; for logs."""
+        return self.response.title if self.response is not None else NO_RESPONSE
 
     # The author's side.
 
@@ -147,20 +187,21 @@ class Task:
         with self._lock:
             if self.state != RUNNING:
                 return False
+            if self._nested is None:
+                self._nested = []
             self._nested.append(other)
         return True
 
-    def followers(self) -> tuple[Task | None, list[Task]]:
-        """What waits for its end, now that it has come: the next serial task, and those that were queued in it."""
-        with self._lock:
-            followers = self._next, self._nested
-            self._next, self._nested = None, []
+    def followers(self) -> tuple[Task | None, list[Task] | None]:
+        """What waits for its end, now that it has come and no more can: the next serial task, and those that were queued in it."""
+        followers = self._next, self._nested
+        self._next = self._nested = None
         return followers
 
     def waiting(self) -> list[Task]:
         """The tasks that were queued in it and wait for its end."""
         with self._lock:
-            return list(self._nested)
+            return list(self._nested or ())
 
     def _run(self, function: Callable[[], Any]) -> Any:
         enclosing.set(self)

@@ -12,10 +12,10 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, overload
 
-from hendrix.crosstown.dispatcher import Dispatcher, Response
+from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.gate import DEFAULT, Code, parse
 from hendrix.crosstown.processes import Portable
-from hendrix.crosstown.task import Task, name_of
+from hendrix.crosstown.task import Response, Task, name_of
 from hendrix.errors import LocalError
 
 Function = Callable[..., Any]
@@ -31,6 +31,12 @@ class NoTransactions(LocalError):
 
 class Following(Response, Protocol):
     """A response that tasks can be queued behind."""
+
+    def admit(self, task: Task) -> None:
+        """See that there is the worker process that the task asks for.
+
+        :raises NoProcesses: there is none.
+        """
 
     def follow_with(self, task: Task) -> None:
         """The task is to run after it."""
@@ -92,9 +98,8 @@ class CrosstownTraffic:
     def __call__(self, function: Function | None = None, **options: Any) -> Task | Callable[[Function], Task]:
         if options:
             _check(**options)
-        if function is None:
-            return partial(self._queue, **options)
-        return self._queue(function, **options)
+            return partial(self._queue, **options) if function is None else self._queue(function, **options)
+        return self._queue if function is None else self._queue(function)
 
     def run(self, function: Function, /, *args: Any, **kwargs: Any) -> Task:
         """The same as a call: ``crosstown_traffic.run(send_mail, "subject", to=user)``."""
@@ -117,8 +122,8 @@ class CrosstownTraffic:
     ) -> Task:
         if not callable(function):
             raise TypeError(f"crosstown_traffic decorates what can be called, not {function!r}")
-        portable = Portable(function, name or name_of(function)) if process else None
         name = name or name_of(function)
+        portable = Portable(function, name) if process else None
         for carry in carrying:
             function = carry(function)
         task = Task(
@@ -134,7 +139,11 @@ class CrosstownTraffic:
         response = current.get()
         if response is None and fail_without_response:
             raise NoResponse(f"{task.name}: there is no response here that it could follow")
-        if not after_commit:
+        if portable is not None and response is not None:
+            response.admit(task)
+        if response is not None and not after_commit:
+            response.follow_with(task)
+        elif not after_commit:
             _start(task, response, block_without_response)
         elif start_on_commit is None:
             raise NoTransactions(f'{task.name}: after_commit needs "hendrix.django" among the INSTALLED_APPS')
@@ -178,7 +187,18 @@ def _check(
         raise ValueError(f"timeout_warning is a number of seconds above 0, not {timeout_warning!r}")
 
 
+def request_id() -> str | None:
+    """What tells the request that is being answered here from all others, in its tasks as well; None outside of any.
+
+    It is the ``X-Request-ID`` that a proxy on the ``--trusted-proxy`` list has set, else one of our own, made when it is first asked for.
+    """
+    response = current.get()
+    return None if response is None else response.request_id
+
+
 class _NoCrew:
+    size = 0
+
     def submit(self, job: Any) -> None:
         raise AssertionError("tasks without a response run where they are")
 

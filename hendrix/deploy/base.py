@@ -6,6 +6,7 @@ import difflib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
@@ -16,6 +17,7 @@ from hendrix.errors import ConfigurationError
 from hendrix.launch import Launch, StartError
 from hendrix.options import TABLE, Settings
 from hendrix.service import makeService
+from hendrix.supervision import hurry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -79,6 +81,10 @@ class HendrixDeploy:
     def addHendrix(self) -> None:
         """Make ``self.hendrix``."""
         settings = self.make_settings()
+        if self.resources and settings.workers:
+            raise ConfigurationError(
+                f"workers={settings.workers}: one process serves the resources, beside the application; give workers=0"
+            )
         hendrix = makeService(settings, reactor=self.reactor, wrap=self._loaded)
         if hendrix.outcome is not None:
             hendrix.outcome.started()  # here an error is raised, not the end of the process, unless `run` says so
@@ -126,6 +132,7 @@ class HendrixDeploy:
             assert self.hendrix is not None
             self.catalogServers(self.hendrix)
             self.hendrix.outcome = launch
+            launch.hurry = partial(hurry, self.hendrix)
             self.hendrix.privilegedStartService()
             self.hendrix.startService()
         except StartError:

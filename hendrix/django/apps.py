@@ -14,13 +14,13 @@ class HendrixConfig(AppConfig):  # type: ignore[misc]
     verbose_name = "hendrix"
 
     def ready(self) -> None:
-        from hendrix.crosstown import dispatcher, traffic
+        from hendrix.crosstown import around, traffic
         from hendrix.django.client import find_test_client
         from hendrix.django.commit import start_on_commit
         from hendrix.django.surroundings import fresh_connections, in_language_and_time_zone
 
         traffic.start_on_commit = start_on_commit
-        if fresh_connections not in dispatcher.around:
-            dispatcher.around.append(fresh_connections)
+        if fresh_connections not in around.around:
+            around.around.append(fresh_connections)
             traffic.carrying.append(in_language_and_time_zone)
         request_started.connect(find_test_client, dispatch_uid="hendrix.django")

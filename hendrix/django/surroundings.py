@@ -9,7 +9,7 @@ from typing import Any
 from django.db import close_old_connections, connections, reset_queries
 from django.utils import timezone, translation
 
-from hendrix.crosstown.task import Task
+from hendrix.crosstown.task import NO_RESPONSE, Task
 
 
 @contextmanager
@@ -26,10 +26,10 @@ def fresh_connections(task: Task) -> Iterator[None]:
     try:
         yield
     finally:
-        if task.origin:
-            close_old_connections()
-        else:
+        if task.origin == NO_RESPONSE:
             connections.close_all()
+        else:
+            close_old_connections()
 
 
 def in_language_and_time_zone(function: Callable[[], Any]) -> Callable[[], Any]:

@@ -101,6 +101,11 @@ class Crew:
         """How many workers are in a job."""
         return sum(worker.job is not None for worker in self.workers)
 
+    @property
+    def requests(self) -> int:
+        """How many requests have been begun."""
+        return sum(worker.requests for worker in self.workers)
+
     # The reactor thread.
 
     def start(self) -> None:
@@ -151,6 +156,8 @@ class Crew:
                 job = None
             if job is None:  # not in the handler: what the application raises must not seem to come of it
                 worker.dispatch()
+                if self._surplus:
+                    self._source.poll(0, self._share)  # what waits in the kernel is work, too
                 if self._surplus and self._leave():
                     self._gate.acquire()
                 else:

@@ -33,18 +33,19 @@ class Worker:
 
     :ivar job: what it is doing, None between jobs.
     :ivar jobs: how many it has done.
+    :ivar requests: how many requests these were; a job may be several or none.
     :ivar noticed: the number of the job in which the monitor has seen it, and when it saw it there first.
     :ivar ident: of its thread; 0 before that has begun.
     :ivar held: what is finished and waits to be sent.
     :ivar since: when the first of these was.
     """
 
-    __slots__ = ("_clock", "held", "ident", "job", "jobs", "name", "noticed", "sending", "since")
+    __slots__ = ("_clock", "held", "ident", "job", "jobs", "name", "noticed", "requests", "sending", "since")
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
         self.job: Job | None = None
-        self.jobs = self.ident = 0
+        self.jobs = self.requests = self.ident = 0
         self.noticed = (-1, 0.0)
         self.sending = threading.Lock()
         self._clock = clock

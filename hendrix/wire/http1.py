@@ -22,6 +22,7 @@ import httptools
 from hendrix.errors import PeerError
 from hendrix.wire.chunked import ChunkedContent
 from hendrix.wire.fields import FORWARDED, LONGEST_NAME, MAX_FIELDS, TABLE_SIZE, cgi_name, is_host, known_hosts
+from hendrix.wire.known import KnownHeads
 
 # What a parser is in the middle of.
 IDLE, HEAD, CONTENT = range(3)
@@ -84,6 +85,7 @@ class RequestParser:
     :param open_sink: makes the place for a content of so many bytes, or of an unknown length (None).
     :param base: what the fields of each request start from: values of the server's that the fields join. No key is that of a field.
     :param persistent: whether a connection may live on after a request.
+    :param known: heads that it need not read again, shared by the parsers that start from the same ``base``.
     """
 
     _names: dict[bytes, str] = {}  # shared by all: the names seen so far that have no rule of their own
@@ -96,7 +98,9 @@ class RequestParser:
         base: dict[str, Any] | None = None,
         *,
         persistent: bool = True,
+        known: KnownHeads | None = None,
     ) -> None:
+        self._known, self._repeats = known or KnownHeads(), False
         self.requests: deque[Request] = deque()
         self._base, self._persistent = base or {}, persistent
         self._max_head, self._max_body, self._open_sink = max_head, max_body, open_sink
@@ -139,6 +143,9 @@ class RequestParser:
     def _read_head(self, data: bytes, at: int) -> int:
         """As far as it goes. Returns where it ends in ``data``."""
         if self.stage == IDLE:
+            stop = data.find(END, at) + 4
+            if 3 < stop <= at + self._max_head and not self._half_line and self._knows(data, at, stop):
+                return stop
             if data[at] <= 32 or self._half_line:
                 at = self._skip_empty_lines(data, at)
                 if at == len(data):
@@ -171,6 +178,24 @@ class RequestParser:
             return len(data)
         self._end_head(head)
         return stop
+
+    def _knows(self, data: bytes, at: int, stop: int) -> bool:
+        """Take a head that was read before, byte for byte."""
+        middle = data.find(b"\r\n", at)
+        line = self._known.lines.get(data[at:middle])
+        if line is None:
+            return False
+        section = self._known.sections.get(data[middle:stop])
+        if section is None:
+            return False
+        request = Request()
+        request.method, request.target = line
+        fields, request.forwarded = section
+        request.fields = fields.copy()
+        request.keep_alive = self._persistent
+        self.finished = not self._persistent
+        self.requests.append(request)
+        return True
 
     def on_url(self, url: bytes) -> None:
         """Called by llhttp."""
@@ -205,7 +230,11 @@ class RequestParser:
             self._check_host(host)
         if request.http10 or fields.get("HTTP_CONNECTION", "keep-alive") != "keep-alive":
             self._check_connection()
-        if self._special:
+        if not self._special:
+            if self._repeats and target[0] == "/":
+                self._known.learn(head, (method, target), (fields.copy(), request.forwarded))
+            self._repeats = True
+        else:
             self._special = False
             self._llhttp = httptools.HttpRequestParser(self)  # whatever this one expects now, the next that comes is a head
             self._begin_content()

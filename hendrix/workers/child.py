@@ -24,9 +24,10 @@ from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
 from hendrix.options import Settings
-from hendrix.supervision import Supervisor
+from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers import baggage
+from hendrix.workers.age import Age
 from hendrix.workers.inherited import InheritedSockets
 from hendrix.workers.link import Link
 from hendrix.workers.logs import STDERR, ToParent
@@ -76,11 +77,12 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), shared=True)
+        self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), self._root, shared=True)
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         for node in (sockets, HubService(reactor, self._link.channel("hub")), *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
+        self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))
         self._beating = LoopingCall(self._beat)
         self._beating.clock = reactor
         self._leaving = False
@@ -104,6 +106,9 @@ class Worker:
 
     def _beat(self) -> None:
         self._life.send({"beat": {"tree": data(self._root)}})
+        crew = self._serving.crew.crew
+        if crew is not None and not self._leaving:
+            self._age.look(crew.requests)
 
     def _failed(self, error: BaseException) -> None:
         self._life.send({"failed": explain(error)})
@@ -117,6 +122,8 @@ class Worker:
                 self._leave(patient=True)
             case {"stop": True}:
                 self._leave(patient=False)
+            case {"hurry": True}:
+                hurry(self._root)
             case {"reopen": True}:
                 self._serving.reopen_logs()
 

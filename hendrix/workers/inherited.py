@@ -10,13 +10,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from hendrix.channel.fast import AVAILABLE
-from hendrix.channel.shared import OnSharedSocket, SharedPort
+from hendrix.channel.shared import OnSharedSocket, SharedPort, over_tls
 from hendrix.channel.sockets import Listener, Reception, Sockets
 from hendrix.channel.tls import Pem
 from hendrix.workers.process import FIRST_SOCKET
+
+# What a worker makes of the unix socket to which its parent forwards.
+FORWARDED = "haproxy:unix:forwarded"
 
 
 def legacy(listener: Listener) -> dict[str, Any]:
@@ -26,6 +28,7 @@ def legacy(listener: Listener) -> dict[str, Any]:
         "description": listener.description,
         "plain": listener.plain,
         "pem": None if certificates is None else vars(certificates.pem),
+        "endpoint": listener.description if listener.portable else FORWARDED,
     }
 
 
@@ -58,7 +61,7 @@ class InheritedSockets(Sockets):
         if legacy["plain"]:
             add(SharedPort(reactor, listening, reception))
         elif legacy["pem"] is not None:
-            context = Pem(**legacy["pem"]).context_factory()
-            add(SharedPort(reactor, listening, TLSMemoryBIOFactory(context, False, reception)))
+            add(SharedPort(reactor, listening, over_tls(Pem(**legacy["pem"]).context_factory(), reception)))
         else:
-            self.wait_for(serverFromString(OnSharedSocket(reactor, listening), description).listen(reception).addCallback(add))
+            endpoint = serverFromString(OnSharedSocket(reactor, listening), legacy["endpoint"])
+            self.wait_for(endpoint.listen(reception).addCallback(add))

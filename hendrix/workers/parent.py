@@ -26,8 +26,10 @@ from hendrix.errors import ChildError, ConfigurationError, PeerError
 from hendrix.options import Settings
 from hendrix.supervision import Intensity, Supervisor
 from hendrix.workers.baggage import interpreter, packed
+from hendrix.workers.forward import Forwarder
 from hendrix.workers.inherited import legacy
 from hendrix.workers.process import BEAT, Process
+from hendrix.workers.signals import Signals
 from hendrix.workers.slot import Slot
 
 log = Logger(namespace="hendrix.workers")
@@ -40,12 +42,12 @@ MOST = 512
 PATIENCE = 10.0
 
 
-def workers_of(reactor: Any, settings: Settings, count: int, sockets: Sockets) -> Workers:
+def workers_of(reactor: Any, settings: Settings, sockets: Sockets) -> Workers:
     """The node for these settings.
 
     :raises ConfigurationError: they cannot be given to another process.
     """
-    values, commands = packed(settings), Commands()
+    values, commands, forwarder = packed(settings), Commands(), Forwarder(reactor)
 
     def spawn(name: str) -> Process:
         listeners = sockets.listeners
@@ -55,11 +57,12 @@ def workers_of(reactor: Any, settings: Settings, count: int, sockets: Sockets) -
             "interpreter": interpreter(reactor),
             "listeners": [legacy(listener) for listener in listeners],
         }
-        descriptors = [listener.port.fileno() for listener in listeners]  # type: ignore[attr-defined]
+        inherited: list[Any] = [listener.port if listener.portable else forwarder.inner(listener) for listener in listeners]
+        descriptors = [each.fileno() for each in inherited]
         return Process(reactor, name, baggage, descriptors, commands, settings.worker_timeout)
 
     to_drain = settings.grace + settings.crosstown_grace
-    return Workers(reactor, count, sockets, spawn, to_drain=to_drain, port_file=settings.port_file)
+    return Workers(reactor, settings.workers, sockets, spawn, to_drain=to_drain, port_file=settings.port_file, when_gone=forwarder.close)
 
 
 class Workers(Supervisor):
@@ -68,6 +71,8 @@ class Workers(Supervisor):
     :param spawn: starts a process of this name.
     :param to_drain: seconds that requests and tasks have to end.
     :param port_file: written when all serve.
+    :param when_gone: called when all have ended.
+    :ivar around_reload: makes of the function that reloads one that does something more before and after.
     :ivar on_spawn: called with each new process before it runs: its link's channels are for the taking.
     :ivar processes: all there are, also those that drain.
     """
@@ -81,17 +86,28 @@ class Workers(Supervisor):
         *,
         to_drain: float,
         port_file: str | None = None,
+        when_gone: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__("workers", clock=reactor, intensity=Intensity(DEATHS * count, WINDOW))
         self._reactor, self._sockets, self._spawn_process, self._to_drain = reactor, sockets, spawn, to_drain
-        self._port_file = port_file
+        self._port_file, self._when_gone = port_file, when_gone
         self.app_name = ""
+        self.around_reload: Callable[[Callable[[], Any]], Callable[[], Any]] = lambda reload: reload
         self.processes: set[Process] = set()
         self.on_spawn: list[Callable[[Process], object]] = []
         self._deadlines: dict[Process, Any] = {}
         self._turn: DeferredLock = DeferredLock()
         self._queued: Deferred[int] | None = None
         self._looked = 0.0
+        self._signals = Signals(
+            reactor,
+            {
+                "SIGHUP": lambda: self.reload().addErrback(_said),
+                "SIGUSR1": self.reopen_logs,
+                "SIGTTIN": lambda: self.set_count(len(self.slots) + 1).addErrback(_said),
+                "SIGTTOU": lambda: self.set_count(max(1, len(self.slots) - 1)).addErrback(_said),
+            },
+        )
         self._watch = LoopingCall(self._look)
         self._watch.clock = reactor
         for _ in range(count):
@@ -171,6 +187,7 @@ class Workers(Supervisor):
         A launcher that has not yet run the reactor waits here, since it wants to know whether the start succeeded.
         """
         self._looked = self._reactor.seconds()
+        self._signals.install()
         self._watch.start(BEAT, now=False)
         starting = super().startService()
         if starting is None or getattr(self._reactor, "running", False):
@@ -229,7 +246,8 @@ class Workers(Supervisor):
         await self._turn.acquire()
         self._queued = None
         try:
-            return await self._reload()
+            count: int = await self.around_reload(self._reload)()
+            return count
         finally:
             self._turn.release()
 
@@ -265,22 +283,17 @@ class Workers(Supervisor):
                 raise PeerError(500, str(result.value).splitlines()[-1])
         return count
 
-    @property
-    def signals(self) -> dict[str, Callable[[], object]]:
-        """What signals do."""
-        return {
-            "SIGHUP": lambda: self.reload().addErrback(_said),
-            "SIGUSR1": self.reopen_logs,
-            "SIGTTIN": lambda: self.set_count(len(self.slots) + 1).addErrback(_said),
-            "SIGTTOU": lambda: self.set_count(max(1, len(self.slots) - 1)).addErrback(_said),
-        }
-
     def reopen_logs(self) -> None:
         """Each worker's own."""
         for process in self.processes:
             process.reopen_logs()
 
     # Stop.
+
+    def hurry(self) -> None:
+        """Have all that drain cut what they wait for."""
+        for process in self.processes:
+            process.hurry()
 
     async def _stop_each(self) -> None:
         for slot in self.slots:
@@ -291,8 +304,17 @@ class Workers(Supervisor):
         await DeferredList([_copy(process.deaf) for process in self.processes])
         await self._sockets.close()
         await DeferredList([_copy(process.ended) for process in self.processes])
+        self._rest()
+
+    def _undone(self, error: BaseException) -> BaseException:
+        self._rest()
+        return super()._undone(error)
+
+    def _rest(self) -> None:
         if self._watch.running:
             self._watch.stop()
+        self._signals.remove()
+        self._when_gone()
 
 
 def _said(failure: Failure) -> None:

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from hendrix.control.commands import Commands
-from hendrix.errors import ChildError, LocalError
+from hendrix.errors import ChildError, ConfigurationError, LocalError
 from hendrix.wire.lines import encode
 from hendrix.workers.link import Link
 from hendrix.workers.logs import FromWorker
@@ -79,6 +79,9 @@ class Process(ProcessProtocol):
             descriptors = {0: null, 1: 1 if _is_open(1) else null, 2: "r", LINK: link, **dict(enumerate(sockets, FIRST_SOCKET))}
             command = [sys.executable, "-m", "hendrix.workers.child"]
             self._process = self._reactor.spawnProcess(self, sys.executable, command, environment, childFDs=descriptors)
+        except PermissionError:
+            user, advice = os.geteuid(), "install it where everybody may run it, or give --workers=0"
+            raise ConfigurationError(f"workers are processes of the user {user}, who may not run {sys.executable}; {advice}") from None
         finally:
             os.close(null)
         self.pid: int = self._process.pid
@@ -96,6 +99,10 @@ class Process(ProcessProtocol):
     def _go(self, how: str) -> None:
         self.told_to_go = True
         self._life.send({how: True})
+
+    def hurry(self) -> None:
+        """Have it cut what it waits for, after it was told to end."""
+        self._life.send({"hurry": True})
 
     def reopen_logs(self) -> None:
         self._life.send({"reopen": True})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from twisted.application.service import Service
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from hendrix.channel.crew_service import CrewService
@@ -19,9 +20,27 @@ from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
+from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 
 log = Logger(namespace="hendrix.web")
+
+
+class Alone(Web):
+    """The node "web" of a process without workers: it hears signals itself."""
+
+    signals: Signals
+
+    def startService(self) -> None:
+        super().startService()
+        self.signals.install()
+
+    def stopService(self) -> Deferred[None]:
+        def remove(result: Any) -> Any:
+            self.signals.remove()
+            return result
+
+        return super().stopService().addBoth(remove)
 
 
 class Serving:
@@ -29,11 +48,19 @@ class Serving:
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
+    :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
     """
 
     def __init__(
-        self, reactor: Any, settings: Settings, sockets: Sockets, load: Callable[[], tuple[Application, str]], *, shared: bool
+        self,
+        reactor: Any,
+        settings: Settings,
+        sockets: Sockets,
+        load: Callable[[], tuple[Application, str]],
+        root: MultiService,
+        *,
+        shared: bool,
     ) -> None:
         self._sockets = sockets
         self.crew = CrewService(reactor, settings.threads)
@@ -42,7 +69,7 @@ class Serving:
             reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
-        self.web = Web(
+        self.web = (Web if shared else Alone)(
             reactor,
             sockets,
             self.crew,
@@ -55,8 +82,13 @@ class Serving:
             grace=settings.grace,
             port_file=None if shared else settings.port_file,
             access=self.access_log.append if self.access_log else None,
+            health=settings.health,
+            ready=lambda: all(getattr(node, "running", True) for node in list(root)),
+            request_timeout=settings.request_timeout,
             shared=shared,
         )
+        if isinstance(self.web, Alone):
+            self.web.signals = Signals(reactor, {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs})
 
     def add_commands(self, commands: Commands) -> None:
         """What can be asked where there are no workers."""
@@ -65,11 +97,6 @@ class Serving:
 
     def _reloaded(self, arguments: dict[str, Any]) -> dict[str, str]:
         return {"reloaded": self._reload()}
-
-    @property
-    def signals(self) -> dict[str, Callable[[], object]]:
-        """What signals do where there are no workers."""
-        return {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs}
 
     def _reload(self) -> str:
         self._sockets.renew_certificates()

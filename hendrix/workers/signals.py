@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from twisted.application.service import Service
 from twisted.logger import Logger
 
 log = Logger(namespace="hendrix.signals")
@@ -21,30 +20,25 @@ log = Logger(namespace="hendrix.signals")
 Handler = Callable[[], object]
 
 
-class Signals(Service):
-    """Handles signals while it runs; in the main thread only, as Python wants it.
+class Signals:
+    """Handles signals; in the main thread only, as Python wants it.
 
     :param handlers: what to call in the reactor thread, by the name of the signal.
     """
-
-    name = "signals"
 
     def __init__(self, reactor: Any, handlers: Mapping[str, Handler]) -> None:
         self._reactor = reactor
         self._handlers = {number: handler for name, handler in handlers.items() if (number := getattr(signal, name, None)) is not None}
         self._before: dict[int, Any] = {}
 
-    def describe(self) -> str:
-        return ", ".join(signal.Signals(number).name for number in self._handlers)
-
-    def startService(self) -> None:
-        super().startService()
+    def install(self) -> None:
+        """Hear them from now on."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
                 self._before[number] = signal.signal(number, partial(self._came, handler))
 
-    def stopService(self) -> None:
-        super().stopService()
+    def remove(self) -> None:
+        """Give them back to who had them before."""
         before, self._before = self._before, {}
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

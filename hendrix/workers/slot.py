@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -78,7 +79,7 @@ class Slot(Service):
 
     async def _take_in(self) -> None:
         process = self._coming = self._spawn(self.name)
-        process.on_wish = self._wished
+        process.on_wish = partial(self._wished, process)
         process.ended.addCallback(self._ended, process)
         try:
             await process.ready
@@ -91,8 +92,8 @@ class Slot(Service):
             self._retire(process)
             self.current = None
 
-    def _wished(self, reason: str) -> None:
-        if self.current is not None:
+    def _wished(self, process: Process, reason: str) -> None:
+        if process is self.current and not self._lock.locked:
             self.renew(reason).addErrback(self._not_renewed)
 
     def _not_renewed(self, failure: Any) -> None:

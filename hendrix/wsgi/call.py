@@ -110,6 +110,11 @@ class Exchange:
         return self.over
 
     @property
+    def begun(self) -> bool:
+        """Whether something of it may have left. Once it is true it is so before the outlet hears of it."""
+        return self._out
+
+    @property
     def ends_visibly(self) -> bool:
         """Whether a client that misses the end can tell by the framing: Content-Length or the last chunk (RFC 9112 section 8)."""
         head = self._head

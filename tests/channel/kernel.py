@@ -1,4 +1,4 @@
-"""As much of a kernel as the fast lane sees: descriptors that are used again, and an epoll with one-shot events.
+"""As much of a kernel as the fast lane sees: descriptors that are used again, and an epoll with edge-triggered and one-shot events.
 
 Every call is a step for the explorer (interleavings.py). The kernel complains of what no real one would notice: that somebody
 touches the descriptor of another.
@@ -19,8 +19,18 @@ class File:
     """An open socket: how much of what has come in, and whether there is room for what goes out."""
 
     def __init__(self) -> None:
-        self.input = 0
+        self._input = 0
         self.room = False
+        self.edge = False  # something has come of which nobody was told
+
+    @property
+    def input(self) -> int:
+        return self._input
+
+    @input.setter
+    def input(self, size: int) -> None:
+        self.edge |= size > self._input
+        self._input = size
 
     def ready(self, events: int) -> bool:
         return bool((events & select.EPOLLIN and self.input) or (events & select.EPOLLOUT and self.room))
@@ -46,7 +56,7 @@ class Kernel:
     # The epoll.
 
     def _ready(self) -> list[File]:
-        return [file for file, (_, events) in self.interest.items() if file.ready(events)]
+        return [file for file, (_, events) in self.interest.items() if file.ready(events) and (file.edge or not events & select.EPOLLET)]
 
     def has_events(self) -> bool:
         return bool(self._ready())
@@ -56,19 +66,27 @@ class Kernel:
         if seconds:
             wait(self.has_events)
         found = [(file, self.interest[file][0]) for file in self._ready()[:at_most]]
-        self.interest.update((file, (fd, 0)) for file, fd in found)
-        return [(fd, 0) for _, fd in found]
+        for file, fd in found:
+            file.edge = False
+            if not self.interest[file][1] & select.EPOLLET:
+                self.interest[file] = (fd, 0)
+        return [(fd, select.EPOLLIN) for _, fd in found]
 
     def register(self, fd: int, events: int) -> None:
         step()
         assert self.files[fd] not in self.interest
-        self.interest[self.files[fd]] = (fd, events)
+        self._watch(fd, events)
 
     def modify(self, fd: int, events: int) -> None:
         step()
         assert fd in self.files, "touches a stranger"
         assert self.files[fd] in self.interest, "touches a stranger"
-        self.interest[self.files[fd]] = (fd, events)
+        self._watch(fd, events)
+
+    def _watch(self, fd: int, events: int) -> None:
+        file = self.files[fd]
+        self.interest[file] = (fd, events)
+        file.edge = file.ready(events)
 
     def unregister(self, fd: int) -> None:
         step()
@@ -104,7 +122,8 @@ class Thing:
     def __init__(self, lane: FastLane, kernel: Kernel, events: int = READ) -> None:
         self.lane, self.kernel, self.events = lane, kernel, events
         self.fd, self.file = kernel.open()
-        self.owned = self.closed = self.registered = False
+        self.owned = self.closed = False
+        self.asked: int | None = None
         self.looks = self.read = 0
 
     def take(self) -> None:
@@ -112,7 +131,7 @@ class Thing:
         assert not self.closed, "an event for a closed connection"
         self.owned = True
 
-    def ready(self) -> None:
+    def ready(self, event: int = 0) -> None:
         self.take()
         self.looks += 1
         step()
@@ -129,11 +148,13 @@ class Thing:
     def arm_owned(self) -> None:
         self.owned = False
         assert self.kernel.files.get(self.fd) is self.file
-        if self.registered:
-            self.lane.arm(self, self.fd, self.events)
-        else:
-            self.registered = True
+        asked, self.asked = self.asked, self.events
+        if asked is None:
             self.lane.arm_first(self, self.fd, self.events)
+        elif asked == self.events == READ:
+            self.lane.wait(self, self.fd)
+        else:
+            self.lane.arm(self, self.fd, self.events)
 
     def fail(self) -> None:
         """`ready` raised, and the lane has logged it."""

@@ -7,12 +7,13 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hand import PATIENCE, Clock, descriptors, eventually
 from twisted.internet.task import Clock as Timers
 
-from hendrix.channel.fast import READ, WRITE, Acceptor, FastLane
+from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, Acceptor, FastLane
 
 MOST = 64
 
@@ -26,7 +27,8 @@ class Holder:
         self.fails = ""
         self.told = threading.Semaphore(0)
 
-    def ready(self) -> None:
+    def ready(self, event: int = UNKNOWN) -> None:
+        self.event = event
         self._note("ready")
 
     def arm(self) -> None:
@@ -76,6 +78,45 @@ def test_an_event_is_given_once_until_it_is_armed_again(lane: FastLane, pair: Pa
     lane.arm(holder, holder.fd, WRITE)
     lane.poll(0, MOST)
     assert len(holder.calls) == 3
+
+
+def test_who_waits_hears_of_what_comes_and_not_of_what_is_there(lane: FastLane, pair: Pair) -> None:
+    holder = Holder(pair[0])
+    lane.arm_first(holder, holder.fd, READ)
+    for count in (1, 2):
+        pair[1].send(b"x")
+        lane.poll(0, MOST)
+        assert holder.calls == ["ready"] * count
+        assert holder.event == INPUT
+        lane.wait(holder, holder.fd)
+        lane.poll(0, MOST)
+        assert len(holder.calls) == count
+    pair[1].send(b"x")
+    pair[1].shutdown(socket.SHUT_WR)
+    lane.poll(0, MOST)
+    assert holder.event not in (INPUT, UNKNOWN), "it tells of the end, too"
+
+
+def test_what_comes_to_nobody_is_told_to_who_waits_next(lane: FastLane, pair: Pair) -> None:
+    holder = Holder(pair[0])
+    lane.crew = Jobs()  # type: ignore[assignment]
+    lane.arm_first(holder, holder.fd, READ)
+    pair[1].send(b"x")
+    lane.poll(0, MOST)
+    pair[1].send(b"x")
+    lane.poll(0, MOST)
+    assert holder.calls == ["ready"]
+    lane.wait(holder, holder.fd)
+    assert holder.calls == ["ready", "ready"]
+    assert holder.event == UNKNOWN
+    assert not lane._missed
+
+
+class Jobs:
+    """A crew that does its jobs at once."""
+
+    def submit(self, job: Any) -> None:
+        job.run(None)
 
 
 def test_no_more_than_asked_for_is_taken(lane: FastLane) -> None:

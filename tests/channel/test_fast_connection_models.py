@@ -57,8 +57,11 @@ class Socket:
             raise BlockingIOError
         if self.inbox[0] == b"":
             return b""
-        self.file.input -= 1
-        return self.inbox.popleft()
+        data = b""
+        while self.inbox and self.inbox[0]:  # all there is, as the kernel does
+            self.file.input -= 1
+            data += self.inbox.popleft()
+        return data
 
     def send(self, data: bytes, flags: int) -> int:
         self._use()
@@ -131,7 +134,7 @@ class Scene:
         self.socket = Socket(kernel)
         self.owners: set[FastConnection] = set()
         self.connection = ModelConnection(self.lane, site, self.socket, ("", ""), self.owners)  # type: ignore[arg-type]
-        self.connection._registered = True
+        self.connection._asked = READ
         kernel.interest[self.socket.file] = (self.socket.fd, READ)
         dict.__setitem__(self.lane._armed, self.socket.fd, self.connection)
         world.spawn("worker", self.turns.work)

@@ -33,7 +33,7 @@ def arming(lane_class: LaneClass, events: int) -> Callable[[World], None]:
         kernel = Kernel()
         lane = lane_class(kernel)
         first = Thing(lane, kernel)
-        first.registered = True
+        first.asked = 0
         kernel.interest[first.file] = (first.fd, 0)
         seconds: list[Thing] = []
 
@@ -118,7 +118,7 @@ def claiming(lane_class: LaneClass) -> Callable[[World], None]:
         kernel = Kernel()
         lane = lane_class(kernel)
         thing = Thing(lane, kernel)
-        thing.registered = True
+        thing.asked = READ
         kernel.interest[thing.file] = (thing.fd, READ)
         dict.__setitem__(lane._armed, thing.fd, thing)
 
@@ -161,7 +161,7 @@ def swapped(lane_class: LaneClass) -> Callable[[World], None]:
         kernel = Kernel()
         lane = lane_class(kernel)
         first = Thing(lane, kernel)
-        first.registered = True
+        first.asked = READ
         kernel.interest[first.file] = (first.fd, READ)
         dict.__setitem__(lane._armed, first.fd, first)
         first.file.input = 1
@@ -309,7 +309,7 @@ def test_who_is_missed_each_time_is_served_all_the_same() -> None:
     jobs: list[object] = []
     lane.crew.submit = jobs.append  # type: ignore[assignment,method-assign]
     thing = Thing(lane, kernel)
-    thing.registered = True
+    thing.asked = 0
     kernel.interest[thing.file] = (thing.fd, 0)
     for count in range(3):
         lane.arm(thing, thing.fd, READ)

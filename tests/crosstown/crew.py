@@ -20,6 +20,8 @@ class Hands:
 class Crew:
     """Jobs run when the test steps, on the thread of the test or on one of their own."""
 
+    size = 8
+
     def __init__(self):
         self.jobs = deque()
 
@@ -47,6 +49,7 @@ class Response:
     out = closed = True
     out_at = 0.0
     last = None
+    request_id = "one"
 
     def __init__(self, dispatcher, code="200", title="GET /", out=True):
         self.after, self.code, self.title, self.dispatcher = [], code, title, dispatcher

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 import pytest
 from crew import Response, pair
 
-from hendrix.crosstown import dispatcher as module
+from hendrix.crosstown import around as module
 from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.task import CANCELLED, DONE, FAILED, NO_GO, Task
 from hendrix.crosstown.traffic import crosstown_traffic
@@ -44,7 +45,7 @@ def test_tasks_start_in_decorated_order(make, trail):
     assert len(crew.jobs) == 2
     crew.step_all()
     assert trail == list("abcdef")
-    assert (dispatcher.done, dispatcher.idle) == (6, True)
+    assert (dispatcher.counts.done, dispatcher.idle) == (6, True)
 
 
 def test_same_thread_tasks_run_here_one_after_another(make, trail):
@@ -92,7 +93,7 @@ def test_a_cancelled_serial_task_does_not_strand_the_next(make, trail):
     go(dispatcher, response)
     assert first.cancel() and third.cancel()
     crew.step_all()
-    assert trail == ["b", "d"] and dispatcher.cancelled == 2 and dispatcher.idle
+    assert trail == ["b", "d"] and dispatcher.counts.cancelled == 2 and dispatcher.idle
 
 
 def test_a_serial_task_that_fails_does_not_strand_the_next(make, trail):
@@ -101,7 +102,7 @@ def test_a_serial_task_that_fails_does_not_strand_the_next(make, trail):
         dispatcher.queue(response, make(name, lambda: 1 / 0, serial=True))
     go(dispatcher, response)
     crew.step_all()
-    assert trail == ["a", "b"] and dispatcher.failed == 2 and dispatcher.idle
+    assert trail == ["a", "b"] and dispatcher.counts.failed == 2 and dispatcher.idle
 
 
 def test_a_long_chain_of_serial_tasks_that_found_no_room(make, trail):
@@ -169,7 +170,7 @@ def test_a_task_queued_in_a_task_starts_when_that_has_ended(trail, outer, option
     assert trail[:2] == ["first begins", "first ends"]
     assert sorted(trail[2:]) == ["run x", "run y", "x", "y"]
     assert [entry for entry in trail if entry in "xy"] == ["x", "y"]
-    assert first.state == DONE and dispatcher.idle and dispatcher.done == 5
+    assert first.state == DONE and dispatcher.idle and dispatcher.counts.done == 5
 
 
 def test_the_gate_stops_what_a_task_queues_too(trail):
@@ -194,7 +195,7 @@ def test_no_more_than_so_many_at_a_time_and_nothing_is_dropped(make, trail):
         dispatcher.queue(response, make(name))
     go(dispatcher, response)
     assert len(crew.jobs) == 2 and dispatcher.waiting == 3
-    assert trail == ["f", "g", "h"] and dispatcher.overflowed == 3, "those that found no room ran here"
+    assert trail == ["f", "g", "h"] and dispatcher.counts.overflowed == 3, "those that found no room ran here"
     crew.step_all()
     assert trail == list("fghabcde") and dispatcher.idle
 
@@ -224,7 +225,7 @@ def test_a_task_that_raises_is_reported_and_the_next_runs(make, trail, same_thre
     crew.step_all()
     assert trail == ["a", "b", "c"]
     assert reported == [("a", "POST /order", ZeroDivisionError), ("b", "POST /order", SystemExit)]
-    assert (dispatcher.failed, dispatcher.done) == (2, 1)
+    assert (dispatcher.counts.failed, dispatcher.counts.done) == (2, 1)
 
 
 def test_a_hook_that_raises_harms_nobody(make, trail):
@@ -262,7 +263,7 @@ def test_a_task_that_what_surrounds_it_keeps_from_running_has_failed(make, trail
     assert trail == [] and task.state == FAILED and isinstance(task.error, ZeroDivisionError)
     with pytest.raises(ZeroDivisionError):
         task.result(0)
-    assert (dispatcher.failed, dispatcher.done, dispatcher.idle) == (1, 0, True)
+    assert (dispatcher.counts.failed, dispatcher.counts.done, dispatcher.idle) == (1, 0, True)
 
 
 # The gate.
@@ -281,7 +282,7 @@ def test_the_gate_sees_the_status_and_an_application_that_raises_counts_as_500(m
     go(dispatcher, response)
     crew.step_all()
     assert trail == (["a", "open"] if runs else ["open"])
-    assert task.state == (DONE if runs else NO_GO) and dispatcher.stopped == (not runs) and dispatcher.idle
+    assert task.state == (DONE if runs else NO_GO) and dispatcher.counts.stopped == (not runs) and dispatcher.idle
 
 
 def test_a_client_that_left_stops_only_what_says_so(make, trail):
@@ -292,7 +293,7 @@ def test_a_client_that_left_stops_only_what_says_so(make, trail):
     dispatcher.queue(response, make("run"))
     go(dispatcher, response)
     crew.step_all()
-    assert trail == ["run"] and skipped.state == CANCELLED and dispatcher.cancelled == 1 and dispatcher.idle
+    assert trail == ["run"] and skipped.state == CANCELLED and dispatcher.counts.cancelled == 1 and dispatcher.idle
 
 
 def test_plain_callables_are_tasks(trail):
@@ -300,7 +301,139 @@ def test_plain_callables_are_tasks(trail):
     response.after += [lambda: trail.append("plain"), "no callable", lambda: trail.append("next")]
     go(dispatcher, response)
     crew.step_all()
-    assert trail == ["plain", "next"] and dispatcher.failed == 1
+    assert trail == ["plain", "next"] and dispatcher.counts.failed == 1
+
+
+# The response is out: a job of the crew follows it.
+
+
+def test_the_first_task_runs_on_the_thread_that_follows(make, trail):
+    crew, dispatcher, response = pair(threads=1)
+    for name in "abc":
+        dispatcher.queue(response, make(name))
+    dispatcher.is_out(response)
+    assert len(crew.jobs) == 1 and not trail and not dispatcher.idle
+    crew.step()
+    assert trail == ["a"] and len(crew.jobs) == 1 and dispatcher.waiting == 1
+    crew.step_all()
+    assert trail == ["a", "b", "c"] and dispatcher.counts.done == 3 and dispatcher.idle
+
+
+def test_it_has_begun_before_the_next_may(make, trail):
+    crew, dispatcher, response = pair(threads=2)
+    begun, release = threading.Event(), threading.Event()
+    first, second = make("first", lambda: (begun.set(), release.wait(30))), make("second")
+    for task in (first, second):
+        dispatcher.queue(response, task)
+    dispatcher.is_out(response)
+    thread = crew.step_aside()
+    begun.wait(30)
+    crew.step_all()
+    assert trail == ["first", "second"] and first.started <= second.started
+    response.out = True
+    response.follow_with(make("late"))  # whoever comes while the first runs waits for nobody
+    crew.step_all()
+    assert trail == ["first", "second", "late"]
+    release.set()
+    thread.join(30)
+    assert dispatcher.idle
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])
+@pytest.mark.parametrize(
+    ("case", "state"),
+    [
+        ("plain", DONE), ("same_thread", DONE), ("serial", DONE), ("by hand", DONE), ("no room", DONE),
+        ("404", NO_GO), ("no code", NO_GO), ("raised", NO_GO), ("gone", DONE), ("gone, skip", CANCELLED), ("cancelled", CANCELLED),
+    ],
+)  # fmt: skip
+def test_a_job_that_follows_keeps_the_rules(make, trail, case, state, others):
+    crew, dispatcher, response = pair(threads=1, code={"404": "404", "no code": ""}.get(case, "200"))
+    response.failed, response.gone = case == "raised", case.startswith("gone")
+    options = {"same_thread": {"same_thread": True}, "serial": {"serial": True}, "gone, skip": {"on_disconnect": "skip"}}.get(case, {})
+    task = make("task", **options)
+    if case == "by hand":
+        dispatcher.expect(response)
+        response.after.append(lambda: trail.append("task"))
+    else:
+        dispatcher.queue(response, task)
+    for _ in range(others):
+        dispatcher.queue(response, Task(lambda: trail.append("other"), "other", parse([])))
+    if case == "cancelled":
+        task.cancel()
+    dispatcher.is_out(response)
+    if case == "no room":
+        dispatcher.submit(make("busy"))
+    crew.step_all()
+    assert trail == ["busy"] * (case == "no room") + ["task"] * (state == DONE) + ["other"] * others
+    assert task.state == state or case == "by hand"
+    counts = dispatcher.counts
+    assert (counts.done, counts.stopped, counts.cancelled) == (len(trail), state == NO_GO, state == CANCELLED)
+    assert dispatcher.idle and dispatcher.numbers()["started"] == len(trail)
+
+
+def test_a_place_that_a_cancelled_task_had_is_free_again(make, trail):
+    crew, dispatcher, response = pair(threads=1)
+
+    class Hasty(Task):
+        def begin(self):
+            return super().begin() if self.cancel() else False  # cancelled at the last moment
+
+    dispatcher.queue(response, Hasty(lambda: trail.append("never"), "hasty", parse([])))
+    dispatcher.queue(response, make("next"))
+    dispatcher.is_out(response)
+    crew.step_all()
+    assert trail == ["next"] and dispatcher.counts.cancelled == 1 and dispatcher.idle
+
+
+def test_not_all_threads_may_wait_for_clients(make):
+    _, dispatcher, _ = pair(threads=2)
+    assert [dispatcher.keep_waiting() for _ in range(3)] == [True, True, False]
+    dispatcher.kept()
+    assert [dispatcher.keep_waiting() for _ in range(2)] == [True, False]
+
+
+# Numbers.
+
+
+def test_the_numbers_of_each_fate(make):
+    crew, dispatcher, response = pair(threads=1, queue=1)
+    assert set(dispatcher.numbers().values()) == {0}
+    for name in "abc":  # one has a place, one waits, and one finds no room
+        dispatcher.queue(response, make(name))
+    dispatcher.queue(response, make("broken", lambda: 1 / 0, same_thread=True))
+    dispatcher.queue(response, Task(len, "gated", parse(["2xx"])))
+    dispatcher.queue(response, dropped := make("cancelled", same_thread=True))
+    dropped.cancel()
+    assert dispatcher.numbers()["queued"] == 6
+    response.out_at = before = time.monotonic()
+    go(dispatcher, response)
+    now = dispatcher.numbers()
+    assert {name: now[name] for name in ("queued", "running", "done", "failed", "stopped", "cancelled", "overflowed")} == {
+        "queued": 2, "running": 0, "done": 1, "failed": 1, "stopped": 1, "cancelled": 1, "overflowed": 1,
+    }  # fmt: skip
+    crew.step_all()
+    now = dispatcher.numbers()
+    assert (now["queued"], now["done"], now["started"]) == (0, 3, 4)
+    assert 0 <= now["start_delay_p50"] <= now["start_delay_p99"] <= now["start_delay_max"] <= time.monotonic() - before
+    assert now["start_delay_max"] <= now["start_delay_sum"] <= 4 * now["start_delay_max"]
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["alone", "with another"])
+def test_a_delay_counts_from_the_last_byte_or_from_a_later_decoration(make, number):
+    crew, dispatcher, response = pair(threads=2)
+    for _ in range(number):
+        dispatcher.queue(response, make("before the last byte"))
+        response.after[-1].queued -= 1000
+    response.out_at = before = time.monotonic()
+    dispatcher.is_out(response)
+    crew.step_all()
+    for _ in range(number):
+        dispatcher.queue(response, make("after it"))
+    response.out_at -= 1000
+    dispatcher.is_out(response)
+    crew.step_all()
+    assert 0 < dispatcher.numbers()["start_delay_sum"] <= 2 * number * (time.monotonic() - before)
 
 
 # Rule 4, and the end.
@@ -391,7 +524,8 @@ def test_a_same_thread_task_that_waits_for_another_is_abandoned_by_name(make, tr
     assert trail == ["first"]
 
 
-def test_what_comes_after_the_end_is_logged_and_not_run(make, trail):
+@pytest.mark.parametrize("start", [go, lambda dispatcher, response: dispatcher.is_out(response)], ids=["here", "in a job"])
+def test_what_comes_after_the_end_is_logged_and_not_run(make, trail, start):
     from twisted.logger import globalLogPublisher
 
     crew, dispatcher, response = pair()
@@ -400,7 +534,7 @@ def test_what_comes_after_the_end_is_logged_and_not_run(make, trail):
     globalLogPublisher.addObserver(events.append)
     try:
         dispatcher.queue(response, make("late"))
-        go(dispatcher, response)
+        start(dispatcher, response)
         crew.step_all()
     finally:
         globalLogPublisher.removeObserver(events.append)

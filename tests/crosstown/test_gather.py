@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 import hendrix
-from hendrix.crosstown import dispatcher, gather as module
+from hendrix.crosstown import around, gather as module
 from hendrix.crosstown.gather import LIMIT, NestedGather, gather
 from hendrix.crosstown.task import Task, enclosing
 from hendrix.crosstown.traffic import crosstown_traffic, current
@@ -207,7 +207,7 @@ def test_what_is_around_a_task_is_around_a_call(monkeypatch: pytest.MonkeyPatch)
         yield
         said.append("after")
 
-    monkeypatch.setattr(dispatcher, "around", [manager])
+    monkeypatch.setattr(around, "around", [manager])
     assert gather([int]) == [0]
     assert said == ["before int", "after"]
 
@@ -216,7 +216,7 @@ def test_what_is_around_and_raises_is_the_error_of_the_call(monkeypatch: pytest.
     def manager(task: Task) -> None:
         raise OSError("no database")
 
-    monkeypatch.setattr(dispatcher, "around", [manager])
+    monkeypatch.setattr(around, "around", [manager])
     with pytest.raises(OSError, match="no database"):
         gather([int])
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness import Site
-from hendrix.crosstown import processes
+from hendrix.crosstown import processes, traffic
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.process_worker import NotPickled
 from hendrix.crosstown.processes import NoProcesses, NotPortable, Portable, ProcessDied, Processes
@@ -256,14 +256,16 @@ class Pool(Jobs):
 
 
 class Response:
-    title, code, gone, out_at, failed, last = "GET /", "200", False, 0.0, False, None
+    title, request_id, code, gone, out_at, failed, last = "GET /", "one", "200", False, 0.0, False, None
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.after: list[Any] = []
         self._dispatcher = dispatcher
 
-    def follow_with(self, task: Task) -> None:
+    def admit(self, task: Task) -> None:
         self._dispatcher.admit(task)
+
+    def follow_with(self, task: Task) -> None:
         self._dispatcher.queue(self, task)
 
 
@@ -285,6 +287,16 @@ def test_without_processes_it_is_an_error_that_names_the_option(jobs: Any) -> No
     assert dispatcher.idle
 
 
+def test_it_is_an_error_at_decoration_also_for_a_task_that_waits_for_a_commit(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Task] = []
+    monkeypatch.setattr(traffic, "start_on_commit", lambda task, start, alias: waiting.append(task))
+    with pytest.raises(NoProcesses):
+        queue(Dispatcher(Jobs(), 1), jobs.add, after_commit=True)
+    assert not waiting
+    queue(Dispatcher(Jobs(), 1, pool=Pool()), jobs.where, after_commit=True)
+    assert [task.name for task in waiting] == ["where"]
+
+
 def test_tasks_for_processes_do_not_take_the_crews_places(jobs: Any) -> None:
     crew, pool = Jobs(), Pool()
     dispatcher = Dispatcher(crew, 1, pool=pool)
@@ -297,7 +309,7 @@ def test_tasks_for_processes_do_not_take_the_crews_places(jobs: Any) -> None:
         job.run(None)
     assert [handle.state for handle in handles] == ["done"] * 3
     assert dispatcher.idle
-    assert dispatcher.done == 3
+    assert dispatcher.counts.done == 3
 
 
 def test_those_that_wait_for_a_process_are_abandoned_too(jobs: Any) -> None:
@@ -314,7 +326,7 @@ def test_a_site_with_processes(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with Site("jobs:app", "--crosstown-processes=2", cwd=APPS, env={"JOBS_LOG": str(log)}) as site:
         assert site.get("/fail/thunder").text == "waiting"
-        site.wait_for_log("the task fail of GET /fail/thunder failed")
+        site.wait_for_log("the task fail of GET /fail/thunder (id ")
         site.wait_for_log("raise ValueError(text)")  # where it was raised
         assert site.get("/crash").text == "waiting"
         site.wait_for_log("died of SIGKILL")

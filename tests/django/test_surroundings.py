@@ -16,7 +16,7 @@ from django.utils import timezone, translation
 from ledger.models import Line
 from ledger.views import set_probe
 
-from hendrix.crosstown import dispatcher, traffic
+from hendrix.crosstown import around, traffic
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.task import CANCELLED, DONE, Task
 from hendrix.crosstown.traffic import crosstown_traffic
@@ -75,7 +75,7 @@ def test_it_is_set_up_once() -> None:
     from django.apps import apps
 
     apps.get_app_config("hendrix").ready()
-    assert dispatcher.around.count(fresh_connections) == 1
+    assert around.around.count(fresh_connections) == 1
     assert len(traffic.carrying) == 1
 
 
@@ -104,7 +104,7 @@ class TestConnections(TransactionTestCase):
 
     def test_a_task_of_a_response_closes_what_is_old(self) -> None:
         task = Task(Line.objects.count, "count", frozenset())
-        assert self.closed_by(task, origin="GET /") == ["close_old"]
+        assert self.closed_by(task, response=SimpleNamespace(title="GET /", request_id="one")) == ["close_old"]
         assert task.state == DONE
 
     def test_a_thread_that_ends_with_its_task_closes_all(self) -> None:

@@ -419,7 +419,7 @@ class TestInARequest(SimpleTestCase):
             with self.assertLogs(LOGGER, level="ERROR"):
                 dispatcher.run(job)
             result.refresh()
-        assert (dispatcher.failed, reported, result.status) == (1, [(job, ValueError)], FAILED)
+        assert (dispatcher.counts.failed, reported, result.status) == (1, [(job, ValueError)], FAILED)
 
 
 class TestOutside(SimpleTestCase):

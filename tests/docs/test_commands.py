@@ -69,10 +69,11 @@ def understand(words: list[str]) -> None:
     elif arguments != ["restart"]:
         name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "serve"
         module = import_module(f"hendrix.cli.{cli.COMMANDS[name].module}")
-        if (hasattr(module, "Asking") or name == "token") and not any(word.startswith("--wsgi") for word in arguments):
-            (getattr(module, "Options", None) or module.Asking)().parseOptions(
-                [word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)]
-            )
+        if name == "completion":
+            assert {*arguments} <= {*module.SHELLS}
+        elif (hasattr(module, "Asking") or name == "token") and not any(word.startswith("--wsgi") for word in arguments):
+            options = (getattr(module, "Options", None) or module.Asking)()
+            options.parseOptions([word for word in arguments if not re.fullmatch(r"[+-]?\d+", word)])
         else:
             _, ours = divide(arguments, ServerOptions())
             Options().parseOptions(ours)
@@ -92,5 +93,4 @@ def test_units_of_systemd_are_understood(block: Block, monkeypatch: pytest.Monke
         assert Path(path).name == "twistd"
         understand(["twistd", *words])
     if unit.has_section("Socket"):
-        name = unit["Socket"]["FileDescriptorName"]
-        assert any(f"name={name}" in other.text for other in page("deploying.md").of("ini") if other is not block)
+        assert any("--listen=systemd\n" in other.text for other in page("deploying.md").of("ini") if other is not block)

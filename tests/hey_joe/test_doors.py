@@ -74,6 +74,7 @@ def test_nonsense_makes_no_token(secret, patterns, seconds):
 def tree(monkeypatch):
     tree = Tree()
     monkeypatch.setattr(branches, "current", tree.branches[0])
+    monkeypatch.delitem(sys.modules, "django.conf", raising=False)
     return tree
 
 

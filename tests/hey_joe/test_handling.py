@@ -10,7 +10,7 @@ from hubs import Tree
 from twisted.logger import LogLevel, globalLogPublisher
 
 from hendrix import hey_joe
-from hendrix.crosstown import dispatcher as dispatching
+from hendrix.crosstown import around as surroundings
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.hey_joe import branch as branches, declared as declaring, facade
 from hendrix.hey_joe.declared import Declared
@@ -108,7 +108,7 @@ def test_no_more_calls_at_a_time_than_asked_for(processes, in_each, everywhere):
     processes[0].tree.settle()
     assert [len(process.crew.jobs) for process in processes] == [2, 2]
     run(processes)
-    assert [process.dispatcher.done for process in processes] == ([9, 9] if everywhere else [5, 4])
+    assert [process.dispatcher.counts.done for process in processes] == ([9, 9] if everywhere else [5, 4])
 
 
 def test_a_handler_that_raises_is_logged_by_name_and_the_next_event_is_handled(processes, in_each, logged):
@@ -139,7 +139,7 @@ def test_what_is_around_tasks_is_around_handlers(processes, in_each, monkeypatch
         yield
         seen.append("after")
 
-    monkeypatch.setattr(dispatching, "around", [around])
+    monkeypatch.setattr(surroundings, "around", [around])
     in_each(lambda process: hey_joe.on("a")(lambda event: seen.append("handled")))
     processes[0].branch.publish("a", 1)
     run(processes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import socket
 import ssl
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from harness import Site
+from harness import START, Site
 
 
 class Crossing(Site):
@@ -33,9 +34,14 @@ class Crossing(Site):
     def start(self):
         threading.Thread(target=self._hear, daemon=True).start()
         super().start()
+        with self._more:
+            assert self._more.wait_for(lambda: self._control is not None, START)
 
     def _hear(self):
-        self._control, _ = self._line.accept()
+        control, _ = self._line.accept()
+        with self._more:
+            self._control = control
+            self._more.notify_all()
         while data := self._control.recv(65536):
             with self._more:
                 self._news.append(json.loads(data))
@@ -71,17 +77,20 @@ class Crossing(Site):
 
     # Clients.
 
-    def client(self, number, address=0):
-        return Client(self, number, address)
+    def client(self, number, address=0, buffer=None):
+        return Client(self, number, address, buffer)
 
 
 class Client:
-    """One connection; the tasks of the server know it by its number, and hold its socket open, unless that is None."""
+    """One connection; the tasks of the server know it by its number, and hold its socket open, unless that is None.
 
-    def __init__(self, site, number, address=0):
+    :param buffer: bytes that its kernel is to hold for it; else the kernel decides, and gives more to those who read fast.
+    """
+
+    def __init__(self, site, number, address=0, buffer=None):
         self.site, self.number = site, number
         kind = site.addresses[address].partition(":")[0]
-        self.sock = site.connect(address, tls=False, timeout=60)
+        self.sock = site.connect(address, tls=False, timeout=60, buffer=buffer)
         if number is not None:
             self._introduce()
         if kind == "ssl":
@@ -102,6 +111,8 @@ class Client:
     def close(self):
         with contextlib.suppress(OSError):
             self.file.close()
+            if self.number is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)  # the tasks hold it open
             self.sock.close()
 
     def send(self, n, method="GET", version="1.1", close=False, **query):
@@ -131,6 +142,17 @@ class Client:
             content = self.file.read()
         return status, fields, content
 
+    def some(self):
+        """Read what is there, or comes first."""
+        data = self.file.read1(50_000)
+        assert data, "the server has closed the connection"
+        return data
+
     def received(self):
         """Bytes that have reached this client so far, as `readable` of the application counts them."""
         return struct.unpack_from("Q", self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 128)[0]
+
+    def ahead(self):
+        """Bytes at most that have reached this client and that it has not read, when its buffer has a size: what the kernel holds, and
+        the one segment by which it may exceed that; a TLS record; what its file has read ahead."""
+        return self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) + (1 << 16) + (1 << 14) + io.DEFAULT_BUFFER_SIZE

@@ -228,8 +228,11 @@ class Site:
         kind, _, place = self.addresses[0].partition(":")
         return f"{'http' if kind == 'tcp' else 'https'}://{place}"
 
-    def connect(self, address: int = 0, *, tls: bool | None = None, timeout: float = 30) -> socket.socket:
-        """A socket connected to an address; with TLS, unverified, if ``tls`` says so or, when None, the address does."""
+    def connect(self, address: int = 0, *, tls: bool | None = None, timeout: float = 30, buffer: int | None = None) -> socket.socket:
+        """A socket connected to an address; with TLS, unverified, if ``tls`` says so or, when None, the address does.
+
+        ``buffer`` is its SO_RCVBUF in bytes; it must be set before the window is offered.
+        """
         kind, _, place = self.addresses[address].partition(":")
         if kind == "unix":
             connection = socket.socket(socket.AF_UNIX)
@@ -237,7 +240,11 @@ class Site:
             connection.connect(place)
         else:
             host, _, port = place.rpartition(":")
-            connection = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            connection = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+            connection.settimeout(timeout)
+            if buffer is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            connection.connect((host.strip("[]"), int(port)))
         if tls or (tls is None and kind == "ssl"):
             context = ssl._create_unverified_context()
             return context.wrap_socket(connection, server_hostname="localhost")

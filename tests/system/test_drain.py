@@ -157,3 +157,18 @@ def test_a_client_that_connects_in_the_drain_is_refused(tmp_path: Path, certific
                     connect(site, place)
             (tmp_path / "here").unlink()
             assert busy.answer().id == "1"
+
+
+@pytest.mark.parametrize("door", ["twistd", "twist", "deploy"])
+def test_a_second_signal_cuts_what_is_left(door: str, tmp_path: Path) -> None:
+    with Site("pressing:app", "--threads=2", "--grace=600", "--crosstown-grace=600", door=door) as site:  # type: ignore[arg-type]
+        with site.connect() as client:
+            client.sendall(get(f"/hold?id=1&here={tmp_path / 'here'}"))
+            eventually((tmp_path / "here").exists, "the request does not reach the application")
+            os.kill(site.pid, signal.SIGTERM)
+            site.wait_for_log("draining; open connections: 1")
+            os.kill(site.pid, signal.SIGTERM)
+            assert site.wait() in (0, *CLEAN)
+        assert site.log.count("SIGTERM while draining: what is left is cut") == 1
+        assert f"GET /hold?id=1&here={tmp_path / 'here'}" in site.log
+        assert "Traceback" not in site.log and "ReactorNotRunning" not in site.log

@@ -73,13 +73,14 @@ def test_an_application_that_raises_on_import_shows_its_traceback_once(door, her
     assert said.splitlines()[-1].startswith("hendrix: error: --wsgi=broken_app:app: importing broken_app raised ModuleNotFoundError: ")
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door != "tac"])
+@pytest.mark.parametrize("door", DOORS)
 def test_a_number_out_of_range(door, here):
     is_one_line(refused(door, here, "--threads=0"), "--threads=0: give a whole number from 1 to 1024")
 
 
-def test_a_number_out_of_range_in_a_tac_is_the_last_that_twistd_says(here):
-    assert "Failed to load application: --threads=0: give a whole number from 1 to 1024" in refused("tac", here, "--threads=0").splitlines()
+def test_a_variable_of_the_environment_is_named(here, monkeypatch):
+    monkeypatch.setenv("HENDRIX_THREADS", "0")
+    is_one_line(refused("twistd", here), "HENDRIX_THREADS=0: give a whole number from 1 to 1024")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,8 @@ def test_a_number_out_of_range_in_a_tac_is_the_last_that_twistd_says(here):
         ({"listen": "8000"}, r"--listen=8000: there is no endpoint type '8000'; write .+"),
         ({"listen": "tcp:0:interfaces=1"}, r"--listen=tcp:0:interfaces=1: .+"),
         ({"listen": "unix:/no/such/directory/socket"}, r"--listen=unix:/no/such/directory/socket: No such file or directory; .+"),
+        ({"listen": "tls:/no/such"}, r"--listen=tls:/no/such: there is no directory /no/such; give one with keys and .+"),
+        ({"listen": "systemd"}, r"--listen=systemd: systemd has handed over no socket; .+"),
         ({"listen": "ssl:0:privateKey=site_app.py"}, r"--key=site_app.py: this is not a private key in PEM; .+"),
         ({"options": ["--port-file=/no/such/directory/ports"]}, r"--port-file=/no/such/directory/ports: No such file or directory; .+"),
     ],

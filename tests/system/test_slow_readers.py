@@ -33,7 +33,7 @@ def began(wire: Wire) -> None:
 def test_a_stream_that_nobody_reads_is_bounded_and_cut(tmp_path: Path, certificate: Certificate) -> None:
     """A stream without end to several clients; one thread is left for the others."""
     count = CLIENTS * len(PLACES)
-    with Site("pressing:app", f"--threads={count + 1}", "--write-timeout=1.5", listen=endpoints(tmp_path, certificate)) as site:
+    with Site("pressing:app", f"--threads={count + 1}", "--write-timeout=4", listen=endpoints(tmp_path, certificate)) as site:
         assert site.get("/state").status == 200
         before, started = site.memory, time.monotonic()
         wires = [lazy(site, place) for place in PLACES * CLIENTS]
@@ -43,12 +43,12 @@ def test_a_stream_that_nobody_reads_is_bounded_and_cut(tmp_path: Path, certifica
         assert site.get("/fast?id=meanwhile").text == "meanwhile"
         assert state(site)["streams"] == count
         most = 0
-        while time.monotonic() < started + 1.2:
+        while time.monotonic() < started + 2:
             most = max(most, site.memory - before)
             time.sleep(0.01)
         assert most < count * BOUND
         eventually(lambda: state(site)["streams"] == 0, "the streams are not closed")
-        assert time.monotonic() - started > 1.4
+        assert time.monotonic() - started > 3.8
         for wire in wires:
             assert not wire.rest().endswith(b"\r\n0\r\n\r\n")
             wire.close()
@@ -91,7 +91,7 @@ def test_a_file_that_nobody_reads_takes_no_thread(tmp_path: Path, certificate: C
 
 def test_a_slow_but_steady_reader_has_everything(tmp_path: Path, certificate: Certificate) -> None:
     """It takes three times the write timeout for the whole, and never that long for a piece."""
-    size, timeout = 3_000_000, 0.8
+    size, timeout = 3_000_000, 2.0
     with Site("pressing:app", "--threads=6", f"--write-timeout={timeout}", listen=endpoints(tmp_path, certificate)) as site:
 
         def check(place: str) -> None:
@@ -124,7 +124,7 @@ def test_a_client_that_leaves_in_the_middle_costs_nothing(tmp_path: Path, certif
                         wire.send(get(target))
                         began(wire)
                         wire.leave(reset=reset)
-        eventually(lambda: state(site) == {"streams": 0, "threads": state(site)["threads"], "connections": 1}, "something is left")
+        eventually(lambda: (left := state(site))["streams"] == 0 and left["connections"] <= 1, "streams or connections are left")
         eventually(lambda: site.descriptors <= descriptors, "descriptors are left")
         assert site.threads <= threads
         assert "bug in hendrix" not in site.log

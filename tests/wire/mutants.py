@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import httptools
 import hypothesis.strategies as st
-from reading import chunked, head, post, read
+from reading import BEFORE, chunked, head, post, read
+
+from hendrix.wire.known import KnownHeads
 
 STATUSES = {400, 413, 414, 417, 431, 501, 505}
 
@@ -56,6 +58,9 @@ WORDS = [
     ),
     *(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"ffffffffffffffff", b"99999999999999999999", b"a" * 20_000, b"A: b\r\n" * 200),
 ]
+KNOWN = KnownHeads()
+"""What all streams so far have taught."""
+
 PIECES = [*(bytes([octet]) for octet in OCTETS), *WORDS]
 
 
@@ -113,7 +118,8 @@ def mutants(draw: st.DrawFn) -> bytes:
 
 
 def check(stream: bytes, pieces: list[bytes]) -> None:
-    """What must hold for any stream: no other error than a refusal, for each cut the same requests, and for llhttp as well."""
+    """What must hold for any stream: no other error than a refusal, for each cut the same requests, also when they were known before,
+    and for llhttp as well."""
     whole = read([stream])
     assert whole.status is None or whole.status in STATUSES, whole.status
     assert whole.reason.isprintable()
@@ -121,6 +127,8 @@ def check(stream: bytes, pieces: list[bytes]) -> None:
         assert other.requests == whole.requests
         assert (other.status is None) == (whole.status is None), (whole.status, other.status)
         assert other.parser.stage == whole.parser.stage or whole.status
+    read([BEFORE, stream], known=KNOWN)
+    assert read([stream], known=KNOWN).result == whole.result
     ours = [(seen.method, seen.body or b"") for seen in whole.requests]
     theirs, stopped = llhttp_sees(stream)
     assert all(one == other for one, other in zip(ours, theirs)), (ours, theirs)

@@ -215,9 +215,9 @@ class TestCost:
             for _ in range(5):
                 parser = new_parser(max_body=1 << 30)
                 parser.feed(start or BEFORE)
-                began = time.perf_counter()
+                began = time.thread_time()
                 parser.feed(data)
-                best = min(best, time.perf_counter() - began)
+                best = min(best, time.thread_time() - began)
             return best
 
         assert seconds(8 * 50_000) < 30 * seconds(50_000)
@@ -233,9 +233,9 @@ class TestCost:
     )
     def test_byte_by_byte(self, data: bytes) -> None:
         """Some microseconds for each read, not some for each byte that has come before."""
-        began = time.perf_counter()
+        began = time.thread_time()
         assert read(cut(data, range(len(data)))).status is None
-        assert time.perf_counter() - began < 5
+        assert time.thread_time() - began < 5
 
     def test_memory(self) -> None:
         """What is held for a request that is not complete is bounded."""

@@ -34,6 +34,8 @@ def order(request: HttpRequest) -> HttpResponse:
     Line.objects.create(text="order")
     language = request.GET.get("language", "fr")
     served_by = threading.get_ident()
+    if "die" in request.GET:
+        crosstown_traffic(die)
     with translation.override(language), timezone.override("Asia/Tokyo"):
 
         @crosstown_traffic(after_commit="commit" in request.GET, same_thread="same" in request.GET, no_go_status_codes=[])
@@ -45,6 +47,12 @@ def order(request: HttpRequest) -> HttpResponse:
     if "fail" in request.GET:
         raise RuntimeError("the order fails")
     return HttpResponse("ordered")
+
+
+def die() -> None:
+    """A task that loses the connection of its thread."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 def lines(request: HttpRequest) -> JsonResponse:
