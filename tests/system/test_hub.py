@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -320,8 +321,10 @@ def mortal():
 
 
 def test_a_worker_that_dies_loses_its_work_and_nothing_else(mortal):
-    mortal.view("enqueue", payload=['"die"', "1", "2", "3"])
+    with contextlib.suppress(http.client.HTTPException, OSError):  # the process of the view may be the one that dies
+        mortal.view("enqueue", payload='"die"')
     mortal.wait_for_log("the queue work has lost 1 messages: died")
+    mortal.view("enqueue", payload=["1", "2", "3"])
     for number in (1, 2, 3):
         mortal.told("work", number)
     assert len(mortal._those("work", "die")) == 1
