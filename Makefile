@@ -10,12 +10,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons chaos bench fuzz docs tools clean
+.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer bench fuzz docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 serve: $(VENV)/.serve ## serve the example Django site on http://127.0.0.1:8000 (ARGS=... are added to the command line)
 	cd examples/django_site && $(BIN)/python manage.py demo
@@ -36,8 +36,14 @@ unit: $(VENV)/.test ## the tests that need no process and no server
 test-pythons: ## the unit tests on each interpreter at hand
 	@set -e; for python in $$(.ci/python --all); do echo "== $$python"; $(MAKE) unit PYTHON="$$python"; done
 
+crosstown-soak: $(VENV)/.test ## 20,000 responses and 15,000 tasks: none starts early, none is lost; some minutes
+	CROSSTOWN_RESPONSES=20000 CROSSTOWN_TASKS=15000 $(PYTEST) tests/system/test_crosstown.py
+
 chaos: $(VENV)/.test ## 200 reloads and 50 killed workers under load: what is lost? (ARGS=--reloads=1000)
 	$(BIN)/python tests/system/chaos.py $(ARGS)
+
+hammer: $(VENV)/.test ## 64 pipelining connections for a minute, with all that clients and applications do wrong
+	HAMMER_SECONDS=60 $(PYTEST) tests/system/test_hammer.py
 
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk

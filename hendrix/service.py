@@ -58,18 +58,18 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     add_standard(commands, root, reactor)
     hub = HubService(reactor)
     add_hub(commands, lambda: hub.branch)
-    nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
+    nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
         if notify is not None:
             workers.around_reload = notify.around
-        nodes += [sockets, hub, workers]
+        nodes.append(workers)
     else:
         serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
         serving.add_commands(commands)
-        nodes += [sockets, hub, *serving]
+        nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
         root.addService(node)
     return root

@@ -92,12 +92,15 @@ class Response(Exchange):
         elif self.after and self.closed:
             self._dispatcher.is_out(self)
 
-    def ended(self) -> None:
-        """The application has no more to do with it, and there are tasks (the serving thread). Runs those that want this thread."""
+    def ended(self, over: bool = True) -> None:
+        """The application has no more to do with it, and there are tasks (the serving thread). Runs those that want this thread.
+
+        :param over: the thread has let go of the connection. Else it may not wait for the client: who would send?
+        """
         for index, entry in enumerate(self.after):
             if not isinstance(entry, Task):
                 self._adopt(index, entry)
-        if self.stays and not self.out:
+        if self.stays and over and not self.out:
             self._wait()
         self.closed = True
         if self.out:

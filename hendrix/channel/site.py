@@ -100,7 +100,7 @@ class Site:
         if response.after:  # look again: another thread may have queued a task meanwhile
             if response.stays:
                 worker.dispatch()
-            response.ended()
+            response.ended(over)
         current.set(None)  # or the thread holds on to all that the request has, until the next one
         return over
 

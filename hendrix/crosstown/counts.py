@@ -13,14 +13,14 @@ class Counts:
 
     :ivar done: tasks that have returned.
     :ivar failed: tasks that have raised.
-    :ivar stopped: tasks that the gate has stopped.
+    :ivar gated: tasks that the gate has stopped.
     :ivar cancelled: tasks that were cancelled before they started, by their author, by a client that left, or by the end of the process.
     :ivar overflowed: tasks that found the queue full, and ran on the thread that brought them.
     :ivar delays: seconds from the moment at which a task could start, mostly the last byte of its response, to its start.
     """
 
     def __init__(self) -> None:
-        self.done = self.failed = self.stopped = self.cancelled = self.overflowed = 0
+        self.done = self.failed = self.gated = self.cancelled = self.overflowed = 0
         self.delays: deque[float] = deque(maxlen=RECENT)
         self._started, self._waited, self._longest = 0, 0.0, 0.0
 
@@ -35,7 +35,7 @@ class Counts:
     def numbers(self) -> dict[str, int | float]:
         """All of them; delays in seconds, the quantiles those of the last `RECENT` starts."""
         delays = sorted(self.delays)
-        numbers: dict[str, int | float] = {name: getattr(self, name) for name in ("done", "failed", "stopped", "cancelled", "overflowed")}
+        numbers: dict[str, int | float] = {name: getattr(self, name) for name in ("done", "failed", "gated", "cancelled", "overflowed")}
         numbers |= {"started": self._started, "start_delay_sum": self._waited, "start_delay_max": self._longest}
         if delays:
             numbers |= {"start_delay_p50": delays[len(delays) // 2], "start_delay_p99": delays[int(len(delays) * 0.99)]}

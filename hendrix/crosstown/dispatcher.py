@@ -306,7 +306,7 @@ class Dispatcher:
         with self._lock:
             self._held.pop(task, None)
             if stopped:
-                self.counts.stopped += 1
+                self.counts.gated += 1
             else:
                 self.counts.cancelled += 1
 

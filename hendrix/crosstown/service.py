@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
 import sys
 import traceback
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from twisted.application.service import Service
@@ -47,12 +49,16 @@ class CrosstownService(Service):
         self._sweep.clock = reactor
 
     def describe(self) -> str:
-        d = self.dispatcher
+        """Its counts; those that are seldom there only when they are. Delays are those from the last byte of a response to the start."""
         pool = f", {self._pool.describe()}" if self._pool else ""
-        if d is None:
+        if self.dispatcher is None:
             return f"at most {self._threads} tasks at a time{pool}"
-        waiting = f"{d.waiting} waiting, " if d.waiting else ""
-        return f"{len(d.running)} running, {waiting}{d.counts.done} done, {d.counts.failed} failed, {d.counts.stopped} no-go{pool}"
+        now = self.numbers()
+        queued = f", {now['queued']} queued" if now["queued"] else ""
+        cancelled = f", {now['cancelled']} cancelled" if now["cancelled"] else ""
+        delay = f", start after {now['start_delay_p50'] * 1000:.1f} ms" if "start_delay_p50" in now else ""
+        delay += f" (p99 {now['start_delay_p99'] * 1000:.1f})" if delay else ""
+        return f"{now['running']} running{queued}, {now['done']} done, {now['failed']} failed, {now['gated']} no-go{cancelled}{delay}{pool}"
 
     def numbers(self) -> dict[str, int | float]:
         """What the tasks of this process do and have done; see `Dispatcher.numbers`."""
@@ -64,6 +70,9 @@ class CrosstownService(Service):
         assert crew is not None
         self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool, patience=min(self._threads, crew.size - 1))
         self.dispatcher.on_error = report
+        # twistd has Twisted's own way of pickling methods, from before Python had one, and that breaks class methods: those of a task for
+        # a worker process, and the one in each result of Django's tasks.
+        copyreg.dispatch_table.pop(MethodType, None)
         traffic.serving = self.dispatcher
         self._sweep.start(SWEEP, now=False)
 

@@ -282,7 +282,7 @@ def test_the_gate_sees_the_status_and_an_application_that_raises_counts_as_500(m
     go(dispatcher, response)
     crew.step_all()
     assert trail == (["a", "open"] if runs else ["open"])
-    assert task.state == (DONE if runs else NO_GO) and dispatcher.counts.stopped == (not runs) and dispatcher.idle
+    assert task.state == (DONE if runs else NO_GO) and dispatcher.counts.gated == (not runs) and dispatcher.idle
 
 
 def test_a_client_that_left_stops_only_what_says_so(make, trail):
@@ -368,7 +368,7 @@ def test_a_job_that_follows_keeps_the_rules(make, trail, case, state, others):
     assert trail == ["busy"] * (case == "no room") + ["task"] * (state == DONE) + ["other"] * others
     assert task.state == state or case == "by hand"
     counts = dispatcher.counts
-    assert (counts.done, counts.stopped, counts.cancelled) == (len(trail), state == NO_GO, state == CANCELLED)
+    assert (counts.done, counts.gated, counts.cancelled) == (len(trail), state == NO_GO, state == CANCELLED)
     assert dispatcher.idle and dispatcher.numbers()["started"] == len(trail)
 
 
@@ -409,8 +409,8 @@ def test_the_numbers_of_each_fate(make):
     response.out_at = before = time.monotonic()
     go(dispatcher, response)
     now = dispatcher.numbers()
-    assert {name: now[name] for name in ("queued", "running", "done", "failed", "stopped", "cancelled", "overflowed")} == {
-        "queued": 2, "running": 0, "done": 1, "failed": 1, "stopped": 1, "cancelled": 1, "overflowed": 1,
+    assert {name: now[name] for name in ("queued", "running", "done", "failed", "gated", "cancelled", "overflowed")} == {
+        "queued": 2, "running": 0, "done": 1, "failed": 1, "gated": 1, "cancelled": 1, "overflowed": 1,
     }  # fmt: skip
     crew.step_all()
     now = dispatcher.numbers()

@@ -8,7 +8,7 @@ import pytest
 from hubs import Reader, Tree
 from hypothesis import given, strategies as st
 
-from hendrix.hey_joe import hub as hub_module
+from hendrix.hey_joe import remote
 from hendrix.hey_joe.branch import NoHub
 from hendrix.hey_joe.message import LARGEST, BadPayload
 from hendrix.hey_joe.rules import Rule
@@ -303,7 +303,7 @@ def test_a_question_that_is_not_answered_any_more_fails(tree):
 
 
 def test_a_process_that_is_behind_misses_messages_and_its_subscribers_hear_of_it(tree, monkeypatch):
-    monkeypatch.setattr(hub_module, "BEHIND", 100)
+    monkeypatch.setattr(remote, "BEHIND", 100)
     slow, fast = Reader(tree.branches[0], "a"), Reader(tree.branches[1], "a")
     tree.settle()
     tree.wires[0][0].block()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -199,6 +200,30 @@ def test_the_live_tree_follows_until_the_process_ends(runtime):
         assert live.stderr.read() == "hendrix: error: it has ended\n"
         live.stdout.close()
         live.stderr.close()
+
+
+def test_on_a_terminal_the_live_tree_stays_in_place_and_the_last_one_stays(runtime):
+    with started(runtime) as site:
+        terminal, inside = pty.openpty()
+        env = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "COLUMNS": "40", "LINES": "4"}
+        live = subprocess.Popen(
+            [HX, "tree", "--live", "--every=0.05"], cwd=site.cwd, env=env, stdout=inside, stderr=inside, start_new_session=True
+        )
+        os.close(inside)
+        shown = b""
+        while shown.count(b"\x1b[H") < 3:
+            shown += os.read(terminal, 65536)
+        live.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while data := os.read(terminal, 65536):
+                shown += data
+        os.close(terminal)
+        assert live.wait(60) == 0
+        assert shown.startswith(b"\x1b[?1049h\x1b[?25l\x1b[H")
+        page = shown.decode().split("\x1b[H")[1].splitlines()
+        assert len(page) <= 4 and all(len(line.replace("\x1b[K", "")) <= 40 for line in page)
+        last = shown.decode().rpartition("\x1b[?25h\x1b[?1049l")[2].splitlines()
+        assert last[-1] == f"└─ web                     hello:app on {site.addresses[0]}"
 
 
 def test_which_one_is_meant(runtime, tmp_path):

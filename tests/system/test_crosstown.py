@@ -1,18 +1,20 @@
 """Crosstown traffic in real processes: no task starts before its client could read the last byte, and none is lost.
 
-``CROSSTOWN_RESPONSES=10000`` makes the first test, and ``CROSSTOWN_TASKS=10000`` the last, as long as they can be.
+``CROSSTOWN_RESPONSES`` says how long the first tests are, ``CROSSTOWN_TASKS`` the last one: `make crosstown-soak`.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import os
 import random
 import re
 import signal
 import threading
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -130,8 +132,9 @@ def test_each_kind_of_response_has_its_tasks(site, address, query):
         assert len(site.news("start", n)) == 1
 
 
-def test_pipelined_requests_have_their_tasks_each_once(site):
-    with site.client(next(numbers)) as client:
+@pytest.mark.parametrize("address", [PLAIN, TLS], ids=["tcp", "tls"])
+def test_pipelined_requests_have_their_tasks_each_once(site, address):
+    with site.client(next(numbers), address) as client:
         ns = [next(numbers) for _ in range(20)]
         for n in ns:
             client.send(n, size=20_000, tasks=[{"options": {"same_thread": True}}])
@@ -143,27 +146,29 @@ def test_pipelined_requests_have_their_tasks_each_once(site):
     assert sorted(starts) == ns, "the threads that served them may overtake each other"
 
 
-def test_a_file_that_the_kernel_sends(site, tmp_path):
+@pytest.mark.parametrize("address", [PLAIN, TLS], ids=["by the kernel", "by TLS"])
+def test_a_file_that_is_sent(site, tmp_path, address):
     (tmp_path / "file").write_bytes(b"x" * 2_000_000)
     n = next(numbers)
-    with site.client(n, buffer=65536) as client:
+    with site.client(n, address, buffer=65536) as client:
         client.send(n, size=2_000_000, file=str(tmp_path / "file"))
         assert not site.news("start", n)
         client.read()
         assert site.told("start", n)["readable"] >= client.received()
 
 
-def test_the_wire_timeout_starts_the_tasks_of_a_client_that_does_not_read():
-    with Crossing("--threads=3", env={"WIRE_TIMEOUT": "1"}) as site:
-        for n, same_thread in ((1, False), (2, True)):
-            with site.client(n) as client:
-                before = time.monotonic()
-                client.send(n, size=6_000_000, tasks=[{"options": {"same_thread": same_thread}}])
-                start = site.told("start", n)
-                assert start["t"] - before >= 1
-                assert len(client.read()[2]) == 6_000_000, "the response goes on"
-                site.told("end", n)
-        assert site.log.count("has not read for ") >= 2
+def test_the_wire_timeout_starts_the_tasks_of_a_client_that_does_not_read(certificate):
+    tls = f"ssl:0:interface=127.0.0.1:privateKey={certificate.key}:certKey={certificate.cert}"
+    with Crossing("--threads=3", listen=(TCP, tls), env={"WIRE_TIMEOUT": "1"}) as site, contextlib.ExitStack() as stack:
+        clients = {}
+        for n, (address, same_thread) in enumerate([(PLAIN, False), (PLAIN, True), (TLS, False), (TLS, True)]):
+            client = stack.enter_context(site.client(n, address))
+            clients[n] = client, time.monotonic()
+            client.send(n, size=6_000_000, tasks=[{"options": {"same_thread": same_thread}}])
+        for n, (client, before) in clients.items():
+            assert site.told("end", n) and site.told("start", n)["t"] - before >= 1
+            assert len(client.read()[2]) == 6_000_000, "the response goes on"
+        assert site.log.count("has not read for ") >= 4
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -336,9 +341,28 @@ def test_a_task_that_raises_is_logged_with_its_request_and_a_slow_one_with_its_s
         site.wait_for_log(f"LookupError: broken {n}")
         assert re.search(rf"the task task {n}\.0\. of GET /\?\S+ \(id [0-9a-f]{{16}}\) failed", site.log)
         site.wait_for_log(f"the task task {n}.1. of")
+        assert site.told("on_error", n)["error"] == f"broken {n}"
         assert "is slow; it is here" in site.log and "in crossing" in site.log
         site.open(f"go {n}")
         site.told("end", n, 1)
+
+
+@pytest.mark.parametrize("trusts", [False, True], ids=["no proxy", "trusted proxy"])
+def test_a_request_has_one_id_in_its_view_its_tasks_and_the_log(trusts):
+    given = ["from-the-proxy.1", "x" * 128, "two words", "x" * 129, "", None]
+    with Crossing("--threads=2", *(["--trusted-proxy=127.0.0.1"] * trusts)) as site:
+        ids = []
+        for n, value in enumerate(given, 1):
+            query = quote(json.dumps({"n": n, "tasks": [{"raises": f"broken {n}"}, {}, {"options": {"same_thread": True}}]}))
+            site.get(f"/?{query}", {"X-Request-ID": value} if value is not None else {})
+            for task in (1, 2):
+                site.told("end", n, task)
+            ids.append(site.told("view", n)["id"])
+            assert {item["id"] for item in site.news("start", n)} == {ids[-1]}
+            site.wait_for_log(f"(id {ids[-1]}) failed")
+        believed = 2 if trusts else 0
+        assert ids[:believed] == given[:believed]
+        assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids[believed:]) and len(set(ids)) == len(ids)
 
 
 # The end.

@@ -17,7 +17,7 @@ import time
 from urllib.parse import unquote
 
 from hendrix.channel import fast_connection, reactor_lane, response
-from hendrix.crosstown.traffic import crosstown_traffic
+from hendrix.crosstown.traffic import crosstown_traffic, request_id
 
 if "WIRE_TIMEOUT" in os.environ:
     for module in (fast_connection, reactor_lane, response):
@@ -62,9 +62,13 @@ def readable(conn: int) -> int:
     return struct.unpack_from("Q", client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 128)[0]
 
 
+def on_error(task, error) -> None:
+    tell(event="on_error", n=int(task.name.split()[1].split(".")[0]), error=str(error))
+
+
 def crossing(query: dict, index: int, spec: dict) -> None:
     got = readable(query["conn"]) if "conn" in query else None
-    tell(event="start", n=query.get("n"), task=index, readable=got, mark=mark.get())
+    tell(event="start", n=query.get("n"), task=index, readable=got, mark=mark.get(), id=request_id())
     if "wait" in spec:
         event(spec["wait"]).wait(60)
     if "count" in spec:
@@ -101,7 +105,7 @@ def app(environ, start_response):
     if query.get("copied"):
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(after, query)).start()
-    tell(event="view", n=query.get("n"), before=before)
+    tell(event="view", n=query.get("n"), before=before, id=request_id())
     if query.get("raises") == "before":
         raise LookupError("the view")
     size = query.get("size", 10)
@@ -141,6 +145,7 @@ def stream(query: dict, size: int):
             decorate(query, 50, {})
 
 
+crosstown_traffic.on_error = on_error
 if "CONTROL" in os.environ:
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control.connect(os.environ["CONTROL"])
