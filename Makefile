@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer bench fuzz docs tools clean
+.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many bench fuzz docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -45,6 +45,13 @@ chaos: $(VENV)/.test ## 200 reloads and 50 killed workers under load: what is lo
 hammer: $(VENV)/.test ## 64 pipelining connections for a minute, with all that clients and applications do wrong
 	HAMMER_SECONDS=60 $(PYTEST) tests/system/test_hammer.py
 
+autobahn: $(VENV)/.test ## all of the Autobahn test suite against our WebSockets: about 20 minutes (CASES=12.1.*,12.2.* are some of it)
+	.ci/wstest
+	AUTOBAHN='$(or $(CASES),*)' $(PYTEST) -s tests/system/test_autobahn.py
+
+many: $(VENV)/.test ## ten thousand connections over two workers: once, in order, slow ones cut, memory flat (MANY=2000 are fewer)
+	MANY=$(or $(MANY),10000) $(PYTEST) -s tests/system/test_many.py
+
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk
 	.ci/tools redis-server || true  # without it crosstown traffic is not compared with Celery
@@ -64,7 +71,8 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl || true
+	@.ci/tools curl openssl chromium chromedriver=chromium-driver || true
+	@.ci/wstest || true
 
 # One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.
 $(VENV)/.made: setup.py

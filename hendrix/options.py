@@ -135,6 +135,10 @@ class Settings:
     max_head: int = setting(
         32768, LIMITS, "SIZE", size(1024, 1 << 20), "Largest request line with headers, in bytes; above it 431 or 414.", shown="32k"
     )
+    max_message: int = setting(
+        1 << 20, LIMITS, "SIZE", size(1, 1 << 30), "Largest message of a WebSocket, also once it is inflated; above it the code 1009.",
+        shown="1M",
+    )  # fmt: skip
     header_timeout: float = setting(
         30.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a whole request head to arrive, from connecting or from its first byte.", shown="30"
     )
@@ -145,6 +149,11 @@ class Settings:
     write_timeout: float = setting(
         60.0, TIMES, "SECONDS", seconds(0.1, DAY), "For a client to take the next byte of its answer.", shown="60"
     )
+    heartbeat: float = setting(
+        25.0, TIMES, "SECONDS", seconds(0, DAY),
+        "Of silence, after which a WebSocket is pinged and an event stream written to; 0 for never. A WebSocket that is silent for "
+        "as long again is gone.", shown="25",
+    )  # fmt: skip
     request_timeout: float = setting(
         0.0, TIMES, "SECONDS", seconds(0, DAY),
         "For the application to answer; then it is logged where its thread is, and the client hears 503; 0 is no limit.", shown="0",
@@ -156,6 +165,11 @@ class Settings:
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
     )
+    farewell: float = setting(
+        5.0, TIMES, "SECONDS", seconds(0, DAY),
+        "Over which WebSockets and event streams are closed at SIGTERM, at most, so that their clients do not all come back at once.",
+        shown="5",
+    )  # fmt: skip
     crosstown_threads: int | None = setting(
         None, LIMITS, "N", whole(1, 1024), "Crosstown tasks that may run at the same time.", shown="one less than --threads"
     )

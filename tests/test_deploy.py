@@ -106,7 +106,7 @@ def test_the_tree_is_a_multiservice_with_the_services_given():
     deployer.addServices()
     deployer.catalogServers(deployer.hendrix)
     assert isinstance(deployer.hendrix, MultiService)
-    assert deployer.servers == ["control", "sockets", "hub", "crew", "crosstown", "web", "extra"]
+    assert deployer.servers == ["control", "sockets", "hub", "crew", "crosstown", "connections", "web", "extra"]
     assert deployer.hendrix.getServiceNamed("extra") is extra
 
 

@@ -18,6 +18,7 @@ import os
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -66,6 +67,7 @@ class FastLane:
         self._poller = select.epoll()
         self._armed: dict[int, Holder] = {}
         self._missed: set[int] = set()
+        self._late: deque[Holder] = deque()  # owned by whoever pops them: something came for them before they stood in ``armed``
         self._clock = clock
         self.now = clock()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -86,6 +88,12 @@ class FastLane:
                 self.serve(holder, event)
             elif fd == self._bell:
                 self._hear()
+        while self._late:
+            try:
+                holder = self._late.popleft()
+            except IndexError:  # another worker was quicker
+                break
+            self.serve(holder)
 
     def serve(self, holder: Holder, event: int = UNKNOWN) -> None:
         """There is something for a holder that the caller owns."""
@@ -141,7 +149,8 @@ class FastLane:
         if fd in self._missed and self.claim(holder, fd):
             self._missed.discard(fd)
             # Its event is taken as it is. To arm once more would only have the thread that polls miss the next, again and again.
-            self.crew.submit(Late(self, holder))
+            self._late.append(holder)  # first, and ring second: who polls hears the bell first, and looks second
+            self.wake()
 
     def claim(self, holder: Holder, fd: int) -> bool:
         """Take a holder that waits (the reactor thread). False if somebody else has it."""
@@ -170,18 +179,6 @@ class FastLane:
         """After the crew has quit."""
         self._poller.close()
         os.close(self._bell)
-
-
-class Late:
-    """A `Job` of the crew: something has come for a holder before it stood in ``armed``."""
-
-    __slots__ = ("_holder", "_lane")
-
-    def __init__(self, lane: FastLane, holder: Holder) -> None:
-        self._lane, self._holder = lane, holder
-
-    def run(self, worker: object) -> None:
-        self._lane.serve(self._holder)
 
 
 class Acceptor:

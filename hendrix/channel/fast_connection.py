@@ -19,11 +19,12 @@ from twisted.logger import Logger
 from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
 from hendrix.wire.response import CONTINUE, Stamp
+from hendrix.wsgi.call import Successor
 
 # Bytes of one read: between requests, and in the middle of a large content.
 SMALL_READ = 16384
@@ -271,6 +272,28 @@ class FastConnection:
         self._transmit(data)
         self._keep(FilePart(file, offset, count))
         self._push()
+        return True
+
+    def hand_over(self, data: bytes, successor: Successor) -> bool:
+        worker, parser, response = self._worker, self._parser, self.response
+        assert worker is not None and parser is not None and self._site.hand_over is not None
+        if parser.requests or self._refusal is not None or parser.stage != IDLE:
+            self._refusal = None
+            return self.finish(self._site.refuse(IMPATIENT, self._peer, ""), False)
+        worker.dispatch()
+        self._transmit(data)
+        self._worker = self.response = None
+        self.owners.discard(self)
+        if self._asked is not None:
+            self._lane.forget(self.fd)
+        if response is not None:
+            self._late.append(response)
+        if self.open and not self._unsent:
+            self._taken()
+        else:
+            self._all_out(gone=not self.open)
+        unsent = [bytes(item) for item in self._unsent or () if isinstance(item, memoryview)]
+        self._site.hand_over(self._socket, unsent, successor)
         return True
 
     def abort(self) -> bool:

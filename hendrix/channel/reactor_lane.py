@@ -22,13 +22,15 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import BUSY, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.wires import TransportWire
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
 from hendrix.threads.mailbox import Mailbox
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
 from hendrix.wire.response import CONTINUE, Stamp
+from hendrix.wsgi.call import Successor
 
 log = Logger(namespace="hendrix.channel")
 
@@ -63,6 +65,7 @@ class ReactorConnection(Protocol):
         self._refusal: PeerError | None = None
         self._outgoing: deque[memoryview] = deque()
         self._busy = self._paused = self._reading_paused = self._closing = self._given_up = False
+        self._wire: TransportWire | None = None  # once it has been handed over
 
     # IProtocol.
 
@@ -77,6 +80,9 @@ class ReactorConnection(Protocol):
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._wire is not None:
+            self._wire.received(data)
+            return
         if self.peer is UNKNOWN:  # not before: haproxy: learns it from the first bytes
             address = self.transport.getPeer()
             self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
@@ -92,6 +98,9 @@ class ReactorConnection(Protocol):
         self._go_on()
 
     def readConnectionLost(self) -> None:
+        if self._wire is not None:
+            self.transport.loseConnection()
+            return
         self._parser.finished = True
         if not self._busy and not self._parser.requests and not self._outgoing:
             self._close()
@@ -102,6 +111,8 @@ class ReactorConnection(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.lost.set()
         self.room.set()
+        if self._wire is not None:
+            self._wire.gone()
         done = self._closing and not self._outgoing and reason is not None and reason.check(ConnectionDone)
         self._all_out(gone=not done)
         self._owners.discard(self)
@@ -167,6 +178,25 @@ class ReactorConnection(Protocol):
             self._go_on()
         elif not self.lost.is_set():
             self._close()
+
+    def hand_over(self, data: bytes, successor: Successor, response: Response | None) -> None:
+        """The client has been let in: from now on somebody else has the connection."""
+        if self.lost.is_set():
+            self.answered(b"", False, response)
+        elif self._parser.requests or self._refusal is not None or self._parser.stage != IDLE:
+            self._refusal = None
+            self.answered(self.site.refuse(IMPATIENT, self.peer, ""), False, response)
+        else:
+            if response is not None:
+                self._late.append(response)
+            self.response = None
+            self._owners.discard(self)
+            if self._reading_paused:
+                self.transport.resumeProducing()
+            unsent = [*map(bytes, self._outgoing), data]
+            self._outgoing.clear()
+            self._wire = TransportWire(self._reactor, self.transport, unsent, successor)
+            self._all_out()
 
     # Output, a piece at a time.
 
@@ -358,6 +388,10 @@ class Turn:
 
     def send_file(self, data: bytes, file: int, offset: int, count: int) -> bool:
         return False
+
+    def hand_over(self, data: bytes, successor: Successor) -> bool:
+        self._post(self._connection.hand_over, data, successor, self._response)
+        return True
 
     def abort(self) -> bool:
         self._post(self._connection.aborted, self._response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,15 +18,20 @@ from hendrix.wire.http1 import Request, RequestParser
 from hendrix.wire.known import KnownHeads
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
-from hendrix.wsgi.call import Application, Outlet
+from hendrix.wsgi.call import Application, Outlet, Successor
 from hendrix.wsgi.environ import Environ, make_environ
 
 Peer = tuple[str, str]
 # Called once for each response: request, address of the client, status code or "", bytes of content, seconds in the application.
 Access = Callable[[Request, str, str, int, float], None]
 
+# A socket that has left the fast lane, what is still to be sent, and who has it from now on. Any thread.
+HandOver = Callable[[socket.socket, list[bytes], Successor], None]
+
 OVERLOADED = PeerError(503, "all threads are busy, and enough requests wait for one")
 RETRY_AFTER = (("Retry-After", "1"),)
+# RFC 6455 section 4.1: until the answer is there, what follows is neither a request nor a frame.
+IMPATIENT = PeerError(400, "the client sent more before it had the answer to its handshake")
 
 
 # What a connection waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
@@ -67,6 +73,7 @@ class Site:
     dispatcher: Dispatcher
     trusted: TrustedProxies | None = None
     access: Access | None = None
+    hand_over: HandOver | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
     _known: KnownHeads = field(default_factory=KnownHeads)
 

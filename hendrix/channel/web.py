@@ -25,6 +25,7 @@ from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
 from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
+from hendrix.channel.wires import Board
 from hendrix.crosstown.service import CrosstownService
 from hendrix.threads.mailbox import Mailbox
 from hendrix.wire.forwarded import TrustedProxies
@@ -96,6 +97,7 @@ class Web(Service):
         self._slow: set[ReactorConnection] = set()
         self._acceptors: list[Acceptor] = []
         self._mailbox = Mailbox(reactor.callFromThread)
+        self._board = Board(reactor)
         self._sweep = LoopingCall(self._look_at_deadlines)
         self._sweep.clock = reactor
         self._leaving = 0
@@ -123,7 +125,8 @@ class Web(Service):
         dispatcher = self._crosstown.dispatcher
         assert dispatcher is not None
         for listener in self._sockets.listeners:
-            site = Site(application, self._base(listener), self._limits, self._stamp, dispatcher, self._trusted, self._access)
+            base, hand_over = self._base(listener), partial(self._mailbox.post, self._board.connect)
+            site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, self._access, hand_over)
             self._serve(listener, site)
         limits = self._limits
         shortest = min(

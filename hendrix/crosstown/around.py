@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
@@ -12,8 +12,22 @@ from hendrix.crosstown.task import Task
 
 log = Logger(namespace="hendrix.crosstown")
 
-#: Called with each task around its run, on its thread.
-around: list[Callable[[Task], AbstractContextManager[Any]]] = []
+
+class Surrounded(Protocol):
+    """What runs on the crew for an application: a task, or a handler of a connection.
+
+    :ivar inline: it runs in the middle of its author's work, on the author's thread.
+    :ivar thread_lives_on: its thread has others to run after it.
+    """
+
+    @property
+    def inline(self) -> bool: ...
+    @property
+    def thread_lives_on(self) -> bool: ...
+
+
+#: Called with each of these around its run, on its thread.
+around: list[Callable[[Surrounded], AbstractContextManager[Any]]] = []
 
 
 def surrounded(task: Task) -> None:

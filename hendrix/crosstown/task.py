@@ -57,10 +57,6 @@ class Response(Protocol):
         """What tells this request from all others, for logs."""
 
 
-#: The origin of a task that follows none: its thread ends with it, or is its author's.
-NO_RESPONSE = "no response"
-
-
 class Task:
     """A function to be called once, in the context of the code that decorated it. Any thread may ask; one thread runs it.
 
@@ -72,6 +68,7 @@ class Task:
     :ivar on_disconnect: "run", or "skip" if a client that left half way stops it.
     :ivar timeout_warning: seconds after which a warning with its stack is logged, None for never.
     :ivar response: what it follows, until it has ended.
+    :ivar cause: what else brought it about, for logs; "" if nothing did but its author.
     :ivar queued: when it could start at the soonest, as `time.monotonic` says it: when it was queued, or when its response was out.
     :ivar started: when it did.
     :ivar thread: the thread on which it has.
@@ -79,7 +76,8 @@ class Task:
     """
 
     __slots__ = (
-        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "inline", "name", "no_go", "on_disconnect",
+        "_context", "_ended", "_error", "_function", "_lock", "_nested", "_next", "_value", "cause",
+        "inline", "name", "no_go", "on_disconnect",
         "portable", "queued", "response", "same_thread", "serial", "started", "state", "thread", "timeout_warning",
     )  # fmt: skip
 
@@ -112,14 +110,20 @@ class Task:
         self.thread = 0
         self.inline = False
         self.response: Response | None = None
+        self.cause = ""
 
     def __repr__(self) -> str:
         return f"<crosstown task {self.name}: {self.state}>"
 
     @property
     def origin(self) -> str:
-        """Method and path of the request that it follows, until it has ended; for logs."""
-        return self.response.title if self.response is not None else NO_RESPONSE
+        """Method and path of the request that it follows, until it has ended, or what else is its cause; for logs."""
+        return self.response.title if self.response is not None else self.cause or "no response"
+
+    @property
+    def thread_lives_on(self) -> bool:
+        """Whether its thread has others to run after it."""
+        return self.response is not None or bool(self.cause)
 
     # The author's side.
 

@@ -9,11 +9,11 @@ from typing import Any
 from django.db import close_old_connections, connections, reset_queries
 from django.utils import timezone, translation
 
-from hendrix.crosstown.task import NO_RESPONSE, Task
+from hendrix.crosstown.around import Surrounded
 
 
 @contextmanager
-def fresh_connections(task: Task) -> Iterator[None]:
+def fresh_connections(task: Surrounded) -> Iterator[None]:
     """Treat a task as Django treats a request: connections that are stale or broken are closed before it and after it (its thread).
 
     Those of an author in the middle of his work are left alone, and a thread that ends with its task closes all of its own.
@@ -26,10 +26,10 @@ def fresh_connections(task: Task) -> Iterator[None]:
     try:
         yield
     finally:
-        if task.origin == NO_RESPONSE:
-            connections.close_all()
-        else:
+        if task.thread_lives_on:
             close_old_connections()
+        else:
+            connections.close_all()
 
 
 def in_language_and_time_zone(function: Callable[[], Any]) -> Callable[[], Any]:

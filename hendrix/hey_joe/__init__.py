@@ -11,8 +11,11 @@ _MODULE_OF = {
     "BadTopic": "topics",
     "Event": "declared",
     "NoHub": "branch",
+    "NotServed": "admission",
     "WouldWait": "reply",
     "broadcast": "hendrix5",
+    "accept": "admission",
+    "close_for": "admission",
     "consumer": "facade",
     "enqueue": "facade",
     "history": "facade",
@@ -22,11 +25,13 @@ _MODULE_OF = {
     "publish": "facade",
     "register_followup": "hendrix5",
     "send": "hendrix5",
+    "send_to": "admission",
     "topic": "facade",
 }
 __all__ = sorted(_MODULE_OF)
 
 if TYPE_CHECKING:
+    from hendrix.hey_joe.admission import NotServed as NotServed, accept as accept, close_for as close_for, send_to as send_to
     from hendrix.hey_joe.branch import NoHub as NoHub
     from hendrix.hey_joe.declared import Event as Event
     from hendrix.hey_joe.facade import (

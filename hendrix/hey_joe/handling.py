@@ -76,7 +76,9 @@ class Handling:
                 raise
             post(ended, result, None)
 
-        dispatcher.submit(Call(call, handler, message))
+        task = Task(call, handler.name, frozenset())
+        task.cause = f"the event {message.id} of {message.topic}"
+        dispatcher.submit(task)
         return True
 
     def _add(self, handler: Handler) -> None:
@@ -87,21 +89,6 @@ class Handling:
             self._everywhere[handler.key].handler = handler
         else:
             self._everywhere[handler.key] = Everywhere(self, self._branch, handler)
-
-
-class Call(Task):
-    """One call of a handler."""
-
-    __slots__ = ("_message",)
-
-    def __init__(self, call: Callable[[], None], handler: Handler, message: Message) -> None:
-        super().__init__(call, handler.name, frozenset())
-        self._message = message
-
-    @property
-    def origin(self) -> str:
-        """What log lines say of it."""
-        return f"the event {self._message.id} of {self._message.topic}"
 
 
 class Everywhere:

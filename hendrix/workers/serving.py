@@ -17,6 +17,8 @@ from hendrix.control.commands import Commands
 from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe import branch, client_files
+from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
@@ -44,7 +46,7 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log" and "web", in the order in which they start.
+    """The nodes "crew", "crosstown", "access log", "connections" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
@@ -69,6 +71,16 @@ class Serving:
             reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+        self.connections = Connections(
+            reactor,
+            lambda: self.crew.crew,
+            lambda: branch.current,
+            spread=settings.farewell,
+            grace=settings.grace,
+            write_timeout=settings.write_timeout,
+            max_message=settings.max_message,
+            heartbeat=settings.heartbeat,
+        )
         self.web = (Web if shared else Alone)(
             reactor,
             sockets,
@@ -113,12 +125,13 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        return iter([node for node in (self.crew, self.crosstown, self.access_log, self.web) if node is not None])
+        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
+        return iter([node for node in nodes if node is not None])
 
 
 def _beside(load: Callable[[], tuple[Application, str]], settings: Settings) -> tuple[Application, str]:
     application, name = load()
-    return Door(settings.secret).beside(application), name
+    return Door(settings.secret).beside(client_files.beside(application)), name
 
 
 def name_of_application(settings: Settings) -> str:

@@ -61,10 +61,43 @@ class Outlet(Protocol):
     def abort(self) -> bool:
         """The response cannot be completed: the client must see a broken connection. Returns True, as `finish`."""
 
+    def hand_over(self, data: bytes, successor: Successor, /) -> bool:
+        """Send this, and then the connection belongs to the successor. Returns True, as `finish`."""
+
+
+class Successor(Protocol):
+    """Who takes the connection over from the response of a client that the application has let in.
+
+    :ivar code: the status that the client hears.
+    """
+
+    code: str
+
+    def opening(self, fields: Fields, stamp: Stamp, /) -> tuple[bytes, bool]:
+        """What the client hears first, and whether it is let in (worker thread); if not, that is the whole answer, and the connection ends.
+
+        :raises AppError: for a field that is none.
+        """
+
+    # From here on the reactor thread.
+
+    def opened(self, wire: Any, /) -> None:
+        """The client is let in: the connection to it is yours, `hendrix.channel.wires` says what it can do."""
+
+    def received(self, data: bytes, /) -> None:
+        """The client has sent this."""
+
+    def room(self) -> None:
+        """All that was written is out, after some of it had to wait."""
+
+    def lost(self) -> None:
+        """The client has gone. Nothing is called any more."""
+
 
 class Exchange:
     """A request and its response. `run` is called once, on a worker thread.
 
+    :ivar successor: takes the connection over if the application's status is one of success.
     :ivar over: the outlet is done with.
     :ivar failed: the application raised.
     :ivar code: the status sent, "200", or "" while there is none.
@@ -76,6 +109,7 @@ class Exchange:
     _head: Head | None = None
     _out = False  # something may have left: no turning back
     _done = False  # the outlet has had its last word: somebody else may own the connection
+    successor: Successor | None = None
     over = False
     failed = False
     code = ""
@@ -160,6 +194,8 @@ class Exchange:
             return self._stream(head, first, pieces)  # write() was used
         if type(first) is not bytes:
             _check_bytes(first)
+        if self.successor is not None and self._status is not None and self._status[:1] == "2":
+            return self._hand_over(self.successor)
         head = self._make_head(len(first) if whole else None)
         start = self._outlet.stamp.finish(head)
         if head.bare:
@@ -173,6 +209,12 @@ class Exchange:
         else:
             self._send(start)
             self._stream(head, first, pieces)
+
+    def _hand_over(self, successor: Successor) -> None:
+        data, let_in = successor.opening(self._fields, self._outlet.stamp)
+        self.code, self.sent = successor.code, 0
+        self._out = self._done = True
+        self.over = self._outlet.hand_over(data, successor) if let_in else self._outlet.finish(data, False)
 
     def _make_head(self, size: int | None) -> Head:
         if self._status is None:

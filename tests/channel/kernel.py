@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Any
 
-from interleavings import Dict, Set, step, wait
+from interleavings import Deque, Dict, Set, step, wait
 
 from hendrix.channel.fast import READ, WRITE, FastLane
+
+BELL = -1
 
 
 class File:
@@ -42,6 +43,7 @@ class Kernel:
     def __init__(self) -> None:
         self.files: dict[int, File] = {}
         self.interest: dict[File, tuple[int, int]] = {}
+        self.rings = False
 
     def open(self) -> tuple[int, File]:
         """A new file under the lowest free number, as the real kernel's."""
@@ -59,7 +61,11 @@ class Kernel:
         return [file for file, (_, events) in self.interest.items() if file.ready(events) and (file.edge or not events & select.EPOLLET)]
 
     def has_events(self) -> bool:
-        return bool(self._ready())
+        return self.rings or bool(self._ready())
+
+    def ring(self) -> None:
+        step()
+        self.rings = True
 
     def poll(self, seconds: float, at_most: int) -> list[tuple[int, int]]:
         step()
@@ -70,7 +76,8 @@ class Kernel:
             file.edge = False
             if not self.interest[file][1] & select.EPOLLET:
                 self.interest[file] = (fd, 0)
-        return [(fd, select.EPOLLIN) for _, fd in found]
+        rung, self.rings = self.rings, False
+        return [(fd, select.EPOLLIN) for _, fd in found] + [(BELL, select.EPOLLIN)] * rung
 
     def register(self, fd: int, events: int) -> None:
         step()
@@ -93,22 +100,21 @@ class Kernel:
         del self.interest[self.files[fd]]
 
 
-class AtOnce:
-    """A crew that does what it is given while it is given it."""
-
-    def submit(self, job: Any) -> None:
-        job.run(None)
-
-
 class ModelLane(FastLane):
     def __init__(self, kernel: Kernel) -> None:
         self._poller = kernel  # type: ignore[assignment]
-        self.crew = AtOnce()  # type: ignore[assignment]
         self._armed = Dict()
         self._missed = Set()
-        self._bell = -1
+        self._late = Deque()
+        self._bell = BELL
         self._clock = lambda: 0.0
         self.now = 0.0
+
+    def wake(self) -> None:
+        self._poller.ring()  # type: ignore[attr-defined]
+
+    def _hear(self) -> None:
+        """The kernel's model has heard it."""
 
     def work(self) -> None:
         """What a worker does."""

@@ -41,8 +41,8 @@ def test_every_option_is_documented_once_and_no_other() -> None:
 def test_the_statuses_are_those_that_the_code_answers() -> None:
     answered = {500}
     for path in PACKAGE.rglob("*.py"):
-        if path.parent.name == "hey_joe":
-            continue  # its refusals have pages of their own
+        if path.parent.name == "hey_joe" and path.stem in ("door", "message", "tokens", "topics"):
+            continue  # pubsub.md has the answers to who publishes over HTTP
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))

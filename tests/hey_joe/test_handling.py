@@ -135,7 +135,7 @@ def test_what_is_around_tasks_is_around_handlers(processes, in_each, monkeypatch
 
     @contextmanager
     def around(task):
-        seen.append((task.name.rpartition(".")[2], bool(task.origin), task.inline))
+        seen.append((task.name.rpartition(".")[2], task.thread_lives_on, task.inline))
         yield
         seen.append("after")
 

@@ -71,7 +71,7 @@ deployer.run()
         browser.set_alpn_protocols(["h2", "http/1.1"])
         with browser.wrap_socket(site.connect(tls=False), server_hostname="localhost") as connection:
             assert connection.selected_alpn_protocol() == "http/1.1"
-        site.wait_for_log("['control', 'sockets', 'hub', 'crew', 'crosstown', 'web', 'resources']")
+        site.wait_for_log("['control', 'sockets', 'hub', 'crew', 'crosstown', 'connections', 'web', 'resources']")
 
 
 def test_a_start_in_a_running_reactor_with_a_service_beside(deployed):

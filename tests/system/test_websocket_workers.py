@@ -1,0 +1,88 @@
+"""Connections over worker processes: messages, orders and sleepers; and a worker that dies takes along only its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from sockets import CLOSE, Client
+from test_topics import publish, subscribed
+
+from harness import Site
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site("realtime:app", "--threads=3", "--workers=2", "--grace=5") as site:
+        yield site
+
+
+def clients(site: Site, stack: contextlib.ExitStack, path: str, count: int = 30) -> dict[int, list[Client]]:
+    """So many connections, by the worker that has them: at least one in each."""
+    found: dict[int, list[Client]] = {}
+    deadline = time.monotonic() + 60
+    while sum(map(len, found.values())) < count or len(found) < 2:
+        assert time.monotonic() < deadline, "all connections are with one worker"
+        client = stack.enter_context(Client(site, path))
+        worker = int(client.head.partition("X-Process: ")[2].split()[0])
+        found.setdefault(worker, []).append(client)
+    return found
+
+
+def test_each_gets_what_is_published_once_and_in_order_wherever(site: Site) -> None:
+    with contextlib.ExitStack() as stack:
+        everybody = [client for group in clients(site, stack, "/topics").values() for client in group]
+        for client in everybody:
+            subscribed(client, "news.*", "chat.lobby")
+        for number in range(50):
+            publish(site, "chat.lobby", number)
+        heard = [[client.receive_json()["payload"] for _ in range(50)] for client in everybody]
+        assert all(sorted(numbers) == list(range(50)) for numbers in heard)
+        assert all(numbers == heard[0] for numbers in heard), "all hear the same in the same order"
+
+
+def test_orders_reach_connections_of_other_workers(site: Site) -> None:
+    with contextlib.ExitStack() as stack:
+        everybody = clients(site, stack, "/act")
+        for group in everybody.values():
+            for client in group:
+                assert client.receive() == "welcome"
+                client.send('["about"]')
+                id = client.receive_json()["id"]
+                site.get(f"/send?id={id}&text=hello")
+                assert client.receive() == "hello"
+        site.get("/close?user=jimi")
+        assert {client.next() for group in everybody.values() for client in group} == {(CLOSE, (1008, "logged out"))}
+
+
+def test_sleepers_delay_nobody(site: Site) -> None:
+    with contextlib.ExitStack() as stack:
+        sleepers = [group[0] for group in clients(site, stack, "/slow", 2).values()]
+        others = [client for group in clients(site, stack, "/echo", 6).values() for client in group]
+        started = time.monotonic()
+        for client in sleepers:
+            client.send("3")
+        for number in range(20):
+            for client in others:
+                client.send(str(number))
+                assert client.receive() == str(number)
+            assert site.get("/").status == 200
+        assert time.monotonic() - started < 3
+        assert [client.receive() for client in sleepers] == ["slept 3"] * len(sleepers)
+
+
+def test_a_worker_that_dies_takes_along_only_its_own(site: Site) -> None:
+    with contextlib.ExitStack() as stack:
+        everybody = clients(site, stack, "/topics", 10)
+        for group in everybody.values():
+            for client in group:
+                subscribed(client, "news.*", "chat.lobby")
+        victim, survivor = list(everybody)[:2]
+        os.kill(victim, signal.SIGKILL)
+        assert {client.closed() for client in everybody[victim]} == {1006}
+        publish(site, "chat.lobby", "still here")
+        assert {client.receive_json()["payload"] for client in everybody[survivor]} == {"still here"}
