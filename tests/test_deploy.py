@@ -133,7 +133,7 @@ def test_a_subclass_may_make_its_own_tree():
 
     deployer = Mine(options={"wsgi": app}, reactor=Reactor())
     deployer.addServices()
-    assert len(list(deployer.hendrix)) == 7
+    assert len(list(deployer.hendrix)) == 8
 
 
 def test_the_outcome_of_a_start_in_a_running_reactor_is_the_callers():
