@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from hendrix.crosstown.around import around
 from hendrix.errors import PeerError
+from hendrix.hey_joe.hendrix5 import Participant, followups
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.topics import check_pattern
 from hendrix.threads.worker import Worker
@@ -46,7 +47,7 @@ TOO_SLOW = 4008
 GONE = 1006
 
 # What waits for the handlers.
-OPEN, MESSAGE, CLOSE, END = range(4)
+OPEN, MESSAGE, CLOSE, FOLLOWUP, END = range(5)
 
 
 class Wire(Protocol):
@@ -395,10 +396,10 @@ class Connection:
         """The handler has caught up: read on (reactor thread)."""
 
     def _handle(self, what: int, value: Any) -> None:
-        handler = (self.terms.on_open, self.terms.on_message, self.terms.on_close)[what]
+        handler = (self.terms.on_open, self.terms.on_message, self.terms.on_close, followups.get(value) if what == FOLLOWUP else None)[what]
         if handler is None or (what == MESSAGE and self.closed is not None):
             return
-        arguments = (self,) if what == OPEN else (self, value)
+        arguments = (self,) if what == OPEN else (Participant(self),) if what == FOLLOWUP else (self, value)
         try:
             if around:
                 with ExitStack() as stack:
@@ -408,7 +409,7 @@ class Connection:
             else:
                 handler(*arguments)
         except BaseException as error:  # SystemExit too: the connection must not stay in line
-            name = ("on_open", "on_message", "on_close")[what]
+            name = ("on_open", "on_message", "on_close", "a follow-up")[what]
             log.failure("{name} of {connection} raised {error}", name=name, connection=self, error=type(error).__name__)
             if not self.terms.keep_on_error:
                 self._post(self.shut, 1011, "the server failed")
