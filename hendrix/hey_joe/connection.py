@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from hendrix.crosstown.around import around
 from hendrix.errors import PeerError
+from hendrix.hey_joe.hendrix5 import Participant, followups
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.topics import check_pattern
 from hendrix.threads.worker import Worker
@@ -46,7 +47,7 @@ TOO_SLOW = 4008
 GONE = 1006
 
 # What waits for the handlers.
-OPEN, MESSAGE, CLOSE, END = range(4)
+OPEN, MESSAGE, CLOSE, FOLLOWUP, END = range(5)
 
 
 class Wire(Protocol):
@@ -397,10 +398,11 @@ class Connection:
         """The handler has caught up: read on (reactor thread)."""
 
     def _handle(self, what: int, value: Any) -> None:
-        handler = (self.terms.on_open, self.terms.on_message, self.terms.on_close)[what]
+        terms = self.terms
+        handler = followups.get(value) if what == FOLLOWUP else (terms.on_open, terms.on_message, terms.on_close)[what]
         if handler is None or (what == MESSAGE and self._parting):
             return  # what a client has sent before it went is handled, what comes after our own last word is not
-        arguments = (self,) if what == OPEN else (self, value)
+        arguments = (self,) if what == OPEN else (Participant(self),) if what == FOLLOWUP else (self, value)
         try:
             if around:
                 with ExitStack() as stack:
@@ -410,9 +412,9 @@ class Connection:
             else:
                 handler(*arguments)
         except BaseException as error:  # SystemExit too: the connection must not stay in line
-            name = ("on_open", "on_message", "on_close")[what]
+            name = ("on_open", "on_message", "on_close", "a follow-up")[what]
             log.failure("{name} of {connection} raised {error}", name=name, connection=self, error=type(error).__name__)
-            if not self.terms.keep_on_error:
+            if not terms.keep_on_error:
                 self._parting = True
                 self._post(self.shut, 1011, "the server failed")
 

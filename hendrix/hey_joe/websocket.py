@@ -7,7 +7,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from hendrix.errors import PeerError
-from hendrix.hey_joe.connection import END, GONE, HIGH_WATER, MESSAGE, Connection, Wire
+from hendrix.hey_joe.connection import END, FOLLOWUP, GONE, HIGH_WATER, MESSAGE, Connection, Wire
+from hendrix.hey_joe.hendrix5 import BROADCAST, followups
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.requests import RESERVED, UNSUBSCRIBE, Asked, answer, asks, old
 from hendrix.hey_joe.topics import BadTopic, check_pattern, is_exact, matches
@@ -131,7 +132,9 @@ class WebSocket(Connection):
 
     def _asked_for(self, asked: Asked) -> None:
         """The client wants a topic, or no longer."""
-        self._old = self._old or asked.old
+        if asked.old and not self._old:
+            self._old = True
+            self._subscribe({BROADCAST: None})
         if asked.verb == UNSUBSCRIBE:
             self._unsubscribe(asked.topic)
             self._say(answer("unsubscribed", asked.topic))
@@ -157,7 +160,12 @@ class WebSocket(Connection):
     def _stands_at(self, id: str, patterns: tuple[str, ...]) -> None:
         stands = {} if self._member else {"id": id}  # what it has still to take must not be left out when it comes back
         for pattern in patterns:
-            self._say(f"Subscribed to {pattern}" if self._old else answer("subscribed", pattern, **stands))
+            if not self._old:
+                self._say(answer("subscribed", pattern, **stands))
+            elif pattern in followups:
+                self._happened(FOLLOWUP, pattern)
+            elif pattern != BROADCAST:
+                self._say(f"Subscribed to {pattern}")
 
     def _say(self, text: str) -> None:
         self._transmit(self._encode(text))

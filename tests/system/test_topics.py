@@ -236,6 +236,12 @@ def test_a_client_of_hendrix_5(site: Site) -> None:
         assert client.receive() == "Subscribed to stock"
         publish(site, "stock", {"price": 42})
         assert client.receive() == '["stock",{"price":42}]'
+        client.send('{"hx_subscribe": "states"}')
+        assert client.receive() == '["states","of joy"]'
+        publish(site, "states", "of mind")
+        assert client.receive() == '["states","of mind"]'
+        site.request("POST", "/broadcast", b'"to all"')
+        assert client.receive() == '["BROADCAST","to all"]'
 
 
 # Slow clients.

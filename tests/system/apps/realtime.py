@@ -57,6 +57,8 @@ def note_close(ws: Any, code: int) -> None:
     seen.append(["close", ws.path, code])
 
 
+hey_joe.register_followup("states", lambda participant: participant.sendMessage(b'["states","of joy"]'))
+
 HANDLERS: dict[str, dict[str, Any]] = {
     "/echo": {"on_message": echo},
     "/slow": {"on_message": slow},
@@ -85,6 +87,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         body = json.dumps(seen).encode()
     elif path == "/publish":
         hey_joe.publish(query["topic"], json.load(environ["wsgi.input"]))
+    elif path == "/broadcast":
+        hey_joe.broadcast(json.load(environ["wsgi.input"]))
     elif path == "/presence":
         body = json.dumps(hey_joe.presence(query["topic"])).encode()
     elif path == "/send":
