@@ -36,7 +36,8 @@ class WebSocket(Connection):
         self._decoder: Decoder | None = None
         self._closing = 0.0  # since when it is being closed by us
         self._said = 0  # the code that we close with
-        self._pinged = self._deaf = False
+        self._pinged = 0.0  # when it was asked whether it is there, and has not answered yet
+        self._deaf = False
         self._old = False  # it speaks as the clients of hendrix 5
 
     def _opening(self, fields: Fields, stamp: Stamp) -> bytes:
@@ -77,7 +78,7 @@ class WebSocket(Connection):
         super().opened(wire)
 
     def received(self, data: bytes) -> None:
-        self._heard, self._pinged = time.monotonic(), False
+        self._heard, self._pinged = time.monotonic(), 0.0
         if self._deaf:
             return
         decoder = self._decoder
@@ -236,17 +237,16 @@ class WebSocket(Connection):
         wire, terms = self._wire, self.terms
         if wire is None:
             return
-        silent = now - self._heard
         if self._closing:
             if now - self._closing > CLOSING:
                 self._abort(self._said)
             return
         if terms.heartbeat and not self._stopped:
-            if silent > 2 * terms.heartbeat:
+            if self._pinged and now - self._pinged > terms.heartbeat:
                 self._abort(GONE)
                 return
-            if silent > terms.heartbeat and not self._pinged:
-                self._pinged = True
+            if not self._pinged and now - self._heard > terms.heartbeat:
+                self._pinged = now
                 wire.write(self._house.encoder.ping())
         if terms.idle_timeout and now - self._spoke > terms.idle_timeout:
             self.shut(1000, "idle")

@@ -263,3 +263,33 @@ def test_a_handler_that_is_done_before_the_reading_has_stopped_does_not_leave_it
     house.step()
     assert not ws._stopped
     assert not ws._wire.paused
+
+
+def test_a_client_that_answers_is_there_and_one_that_does_not_is_gone(house):
+    ws = house.open(heartbeat=25)
+    start = ws._heard
+    ws.look(start + 24)
+    assert ws._wire.sent == b""
+    ws.look(start + 200)
+    assert said(ws) == [b""], "it is asked first, however late we look"
+    ws.look(start + 220)
+    assert said(ws) == []
+    ws.received(b"\x8a\x80\0\0\0\0")
+    ws._heard = start + 221
+    ws.look(start + 240)
+    assert said(ws) == []
+    ws.look(start + 247)
+    assert said(ws) == [b""]
+    ws.look(start + 271)
+    assert ws.closed is None
+    ws.look(start + 273)
+    assert (ws.closed, ws._wire.aborted) == (1006, True)
+
+
+def test_a_client_without_messages_is_idle_whatever_it_answers(house):
+    ws = house.open(idle_timeout=60, heartbeat=0)
+    ws.received(b"\x8a\x80\0\0\0\0")
+    ws.look(ws._spoke + 59)
+    assert said(ws) == []
+    ws.look(ws._spoke + 61)
+    assert said(ws) == [(1000, "idle")]

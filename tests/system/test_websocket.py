@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Answered, Client, endpoints, eventually, frame, seen
+from sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Answered, Client, Stream, endpoints, eventually, frame, seen
 
 from certificates import Certificate
 from harness import Site
@@ -238,13 +238,12 @@ def test_a_logout_closes_the_connections_of_the_user_and_no_others(site: Site) -
 
 
 def test_silence(site: Site) -> None:
-    """A silent client is pinged and then dropped; an idle one is let go."""
-    with Client(site, "/idle") as idle, Client(site, "/beat") as client:
+    """A silent client is pinged and then dropped; an idle one is let go; a stream is written to."""
+    with Client(site, "/idle") as idle, Client(site, "/beat") as client, Stream(site, "/beat") as stream:
         assert client.next() == (PING, b"")
-        client.socket.sendall(frame(PONG))
-        assert client.next() == (PING, b""), "it has answered"
-        assert client.next() == (-1, None), "it has not"
+        assert client.next() == (-1, None), "it has not answered"
         assert idle.next() == (CLOSE, (1000, "idle"))
+        assert [stream.raw(), stream.raw()] == [":", ":"]
 
 
 # What breaks the protocol.
