@@ -28,6 +28,13 @@ def slow(ws: Any, message: str) -> None:
     ws.send(f"slept {message}")
 
 
+def hold(ws: Any, message: str) -> None:
+    """Block until the file is there that the message names."""
+    while not os.path.exists(message):
+        time.sleep(0.01)
+    ws.send("released")
+
+
 def fail(ws: Any, message: str) -> None:
     if message == "fail":
         raise ValueError("as asked")
@@ -62,6 +69,7 @@ hey_joe.register_followup("states", lambda participant: participant.sendMessage(
 HANDLERS: dict[str, dict[str, Any]] = {
     "/echo": {"on_message": echo},
     "/slow": {"on_message": slow},
+    "/hold": {"on_message": hold},
     "/fail": {"on_message": fail, "on_close": note_close},
     "/forgive": {"on_message": fail, "on_close": note_close, "keep_on_error": True},
     "/act": {"on_message": act, "on_open": note_open, "on_close": note_close, "user": "jimi", "state": {"guitar": "strat"}},
