@@ -66,15 +66,15 @@ class Branch:
         self._hearing: Index[Member] = Index()
         self._numbers = itertools.count(1)
         self._asked: dict[int, Callable[..., object]] = {}
-        self._held = False
+        self._parts: dict[int, list[Message]] = {}
         self.rules = Rules()
         self.jobs: Jobs | None = None
         self.thread = threading.get_ident()
         self.alive = True
         uplink.received, uplink.lost, uplink.room = self._received, self.close, self._drain
         self._take: dict[str, Callable[..., None]] = {
-            "message": self._message, "gap": self._gap, "joined": self._answered, "answer": self._answer, "reply": self._answered,
-            "job": self._job,
+            "message": self._message, "gap": self._gap, "part": self._part, "joined": self._joined, "answer": self._answer,
+            "reply": self._answered, "job": self._job,
         }  # fmt: skip
 
     # Any thread.
@@ -147,7 +147,7 @@ class Branch:
 
     def history(self, topic: str) -> Deferred[list[Message]]:
         """The messages that are kept of the topic."""
-        return self._ask("history", check_topic(topic, own=True)).addCallback(lambda entries: [self._made(*entry[1:]) for entry in entries])
+        return self._ask("history", check_topic(topic, own=True))
 
     def rule(self, pattern: str, rule: Rule) -> None:
         """Say what is kept of topics, and what becomes of messages for slow subscribers."""
@@ -215,7 +215,7 @@ class Branch:
             return  # we are called again when there is room
         entries, missed = self._inlet.take()
         for entry in entries:
-            self._outbox.add(entry)
+            self._outbox.add(entry, len(entry[-1]))
         for (what, name), count in missed.items():
             self._outbox.add(["missed" if what == "publish" else "unqueued", name, count])
         self._outbox.flush()
@@ -272,7 +272,13 @@ class Branch:
             answered(*values)
 
     def _answer(self, number: int, value: Any) -> None:
-        self._answered(number, True, value)
+        self._answered(number, True, self._parts.pop(number, []) if value is None else value)
+
+    def _part(self, number: int, messages: list[Entry]) -> None:
+        self._parts.setdefault(number, []).extend(self._made(*entry[1:]) for entry in messages)
+
+    def _joined(self, number: int, position: str, gaps: list[tuple[str, str]]) -> None:
+        self._answered(number, position, gaps, self._parts.pop(number, []))
 
     def _job(self, number: int, queue: str, wanted: bool, topic: str, id: str, time: float, payload_text: str) -> None:
         assert self.jobs is not None  # who has none serves no queue
@@ -316,7 +322,7 @@ class Member(Inbox):
             self._branch.hear(self, [pattern for pattern in patterns if pattern in self.patterns])
             for pattern, reason in gaps:
                 self.miss(pattern, None, reason)
-            self.make_up([self._branch._made(*entry[1:]) for entry in messages])
+            self.make_up(messages)
             answer.callback(position)
 
         self._branch.ask_join(self, patterns, joined)
