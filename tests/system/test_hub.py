@@ -303,7 +303,9 @@ def test_a_view_that_would_wait_for_a_consumer_is_told_so(site):
 
 
 def test_the_tree_and_the_numbers_show_the_hub(site, ear):
-    ear("shown.a")
+    listener = ear("shown.a")
+    site.ask("publish", topic="shown.a", payload=1)
+    listener.wait(1)
     tree = {node["name"]: node["line"] for node in site.ask("tree")["children"]}
     assert tree["hub"].startswith("memory, ") and tree["hub"].endswith("subscribers" if site.processes + 1 > 1 else "subscriber")
     numbers = site.numbers()
