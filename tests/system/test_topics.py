@@ -169,6 +169,22 @@ def test_a_client_may_subscribe_to_what_the_view_allows_and_to_nothing_else(site
         assert [client.receive_json()["hey_joe"] for _ in odd] == ["refused"] * len(odd)
 
 
+def test_a_handler_may_subscribe_its_client(site: Site) -> None:
+    with Client(site, "/act") as client:
+        assert client.receive() == "welcome"
+        client.send('["subscribe", "chat.cellar"]')
+        subscribed(client, "chat.cellar")
+        publish(site, "chat.cellar", "down here")
+        assert client.receive_json()["payload"] == "down here"
+        client.send('["unsubscribe", "chat.cellar"]', '["send", "done"]')
+        assert client.receive() == "done"
+        publish(site, "chat.cellar", "not for us")
+        client.send('["subscribe", "no topic"]')
+        opcode, (code, _) = client.next()
+        assert (opcode, code) == (CLOSE, 1011)
+    assert "a pattern is a topic in which a level may be" in site.log
+
+
 def test_a_client_may_not_subscribe_without_end(site: Site) -> None:
     with Client(site, "/old") as client:
         for number in range(1001):
