@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from hendrix.errors import LocalError
 from hendrix.hey_joe.inbox import CHARACTERS, MESSAGES, Inbox, Subscriber
 from hendrix.hey_joe.inlet import Inlet
-from hendrix.hey_joe.message import Message, encoded
+from hendrix.hey_joe.message import OVERLOAD, Message, encoded
 from hendrix.hey_joe.queues import EXPIRES
 from hendrix.hey_joe.rules import Rule, Rules
 from hendrix.hey_joe.topics import Index, check_pattern, check_topic
@@ -105,7 +105,8 @@ class Branch:
 
         :param then: what the consumer returns is published on this topic.
         :param expires: seconds after which nobody begins it any more.
-        :param replied: called on the reactor thread with whether it was done, and what the consumer returned as JSON or why it was not.
+        :param replied: called on the reactor thread, or here and now, with whether it was done, and what the consumer returned as JSON
+            or why it was not.
         :raises BadTopic, BadPayload: nothing is sent.
         :raises NoHub: the process ends.
         """
@@ -118,12 +119,13 @@ class Branch:
         if replied is not None:
             number = next(self._numbers)
             self._asked[number] = replied
-        self._put(["enqueue", queue, number, then, float(expires), text], len(text))
+        if not self._put(["enqueue", queue, number, then, float(expires), text], len(text)) and number is not None:
+            self._answered(number, False, f"{queue}: the message was lost: {OVERLOAD}")
 
-    def _put(self, entry: Entry, size: int = 0) -> None:
+    def _put(self, entry: Entry, size: int = 0) -> bool:
         if not self.alive:
             raise NoHub("the hub has gone: this process is about to end")
-        self._inlet.put(entry, size)
+        return self._inlet.put(entry, size)
 
     # Connections. From here on the reactor thread.
 
