@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sockets import BINARY, CLOSE, TEXT, Client, Stream, endpoints, eventually, seen
+from sockets import BINARY, CLOSE, TEXT, Client, Stream, endpoints, eventually, publish, seen, subscribed
 
 from certificates import Certificate
 from harness import Site
@@ -24,21 +24,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> 
 @pytest.fixture(params=range(3), ids=["tcp", "unix", "tls"])
 def lane(request: pytest.FixtureRequest) -> int:
     return int(request.param)
-
-
-def publish(site: Site, topic: str, payload: Any) -> None:
-    assert site.request("POST", f"/publish?topic={topic}", json.dumps(payload).encode()).status == 200
-
-
-def subscribed(client: Client, *topics: str) -> str:
-    """Wait for word that a client is subscribed; gives the id at which it stands."""
-    ids = set()
-    for topic in topics:
-        said = client.receive_json()
-        assert (said["hey_joe"], said["topic"]) == ("subscribed", topic)
-        ids.add(said["id"])
-    assert len(ids) == 1
-    return str(ids.pop())
 
 
 def poll(site: Site, since: str | None = None, address: int = 0) -> Any:
