@@ -193,8 +193,8 @@ class Settings:
     )
     secret: str | None = setting(
         None, APP, "TEXT", secret,
-        "What signs the tokens for POST /.hendrix/publish. In HENDRIX_SECRET it is not seen in the list of processes.",
-        shown="SECRET_KEY of the Django project",
+        "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "
+        "seen in the list of processes.",
     )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,

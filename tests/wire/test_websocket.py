@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hendrix.wire.websocket import (
     CLOSE,
     FAILED,
     PING,
+    PONG,
     TEXT,
     Decoder,
     Encoder,
@@ -43,8 +45,13 @@ def client(deflate: bool = False) -> FrameProtocol:
 
 
 def events(decoder: Decoder, data: bytes) -> list[Any]:
+    found: list[Any] = []
     decoder.receive(data)
-    return list(iter(decoder.next, None))
+    while (event := decoder.next()) is not None:
+        found.append(event)
+        if event[0] == FAILED:
+            break
+    return found
 
 
 # The handshake.
@@ -137,6 +144,27 @@ def test_what_a_client_sends_in_whatever_pieces(messages: list[str | bytes], def
     assert decoder.clean
 
 
+HEADS = st.builds(
+    lambda first, second, mask, payload: bytes((first, second)) + mask + payload,
+    st.integers(0, 255),
+    st.one_of(st.integers(0, 255), st.integers(128, 140)),
+    st.binary(max_size=12),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), HEADS), max_size=12), st.booleans())
+def test_any_bytes_are_messages_or_a_failure(pieces: list[bytes], deflate: bool) -> None:
+    decoder = Decoder(deflate, 1000)
+    for piece in pieces:
+        for kind, value in events(decoder, piece):
+            assert kind in (FAILED, TEXT, BINARY, CLOSE, PING, PONG)
+            if kind == FAILED:
+                assert value[0] in (1002, 1007, 1009)
+            if kind in (FAILED, CLOSE):
+                return
+
+
 @pytest.mark.parametrize("bits", [0, 9, 15])
 @pytest.mark.parametrize("message", ["", "hello", "ü" * 5000, b"", b"\0" * 100_000])
 def test_what_a_client_gets(message: str | bytes, bits: int) -> None:
@@ -165,8 +193,11 @@ def test_the_limit_is_that_of_the_whole_message(sizes: list[int], fits: bool) ->
     peer, decoder = client(), Decoder(False, 1000)
     frames = [bytes(peer.send_data(bytes(size), fin=number == len(sizes))) for number, size in enumerate(sizes, 1)]
     for _ in range(2):
-        got = [event for frame in frames for byte in range(len(frame)) for event in events(decoder, frame[byte : byte + 1])]
-        assert got == [(BINARY, bytes(sum(sizes)))] if fits else got[0] == (FAILED, (1009, "the message is too large"))
+        got: list[Any] = []
+        for frame in frames:
+            for byte in range(len(frame)):
+                got = got or events(decoder, frame[byte : byte + 1])
+        assert got == ([(BINARY, bytes(sum(sizes)))] if fits else [(FAILED, (1009, "the message is too large"))])
         if not fits:
             break
 
@@ -179,6 +210,17 @@ def test_the_limit_is_that_of_the_inflated_message(size: int, fits: bool) -> Non
         assert events(decoder, data)[0] == ((BINARY, bytes(size)) if fits else (FAILED, (1009, "the message is too large")))
     else:
         assert events(decoder, data)[0][1][0] == 1009
+
+
+def test_a_bomb_is_never_blown_up() -> None:
+    bomb = bytes(client(True).send_data(bytes(20 << 20)))
+    decoder = Decoder(True, 1 << 20)
+    tracemalloc.start()
+    try:
+        assert events(decoder, bomb)[0] == (FAILED, (1009, "the message is too large"))
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_not_deflated_is_said_so() -> None:
