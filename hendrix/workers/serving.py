@@ -34,8 +34,12 @@ class Alone(Web):
     signals: Signals
 
     def startService(self) -> None:
-        super().startService()
-        self.signals.install()
+        self.signals.install()  # first: who reads the port file may send one
+        try:
+            super().startService()
+        except BaseException:
+            self.signals.remove()
+            raise
 
     def stopService(self) -> Deferred[None]:
         def remove(result: Any) -> Any:

@@ -169,7 +169,7 @@ def test_a_connection_that_cannot_be_served_is_closed(make: Make, monkeypatch: p
         knock()
     monkeypatch.undo()
     assert house.get()[0] == 200
-    assert not house.web.connections
+    eventually(lambda: not house.web.connections)
     assert "a new connection cannot be served" in events
 
 
