@@ -26,6 +26,11 @@ in_chromium = pytest.mark.skipif(
 )
 
 STUDIO = "/rooms/studio/"
+NOTE_TYPING = """
+    window.typed = [];
+    const line = document.getElementById("typing");
+    new MutationObserver(() => typed.push(line.textContent)).observe(line, {childList: true});
+"""
 Come = Callable[..., Visitor]
 
 
@@ -47,15 +52,26 @@ def demo(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def database(demo: Path, tmp_path: Path) -> Path:
     """Such a database for one test."""
-    for file in demo.iterdir():
-        shutil.copy(file, tmp_path)
-    return tmp_path / "chat.sqlite3"
+    return copy(demo, tmp_path)
 
 
-@pytest.fixture
-def site(project: Path, database: Path) -> Iterator[Site]:
-    with serve(project, database) as site:
+@pytest.fixture(scope="module")
+def common(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests that do not want their own."""
+    return copy(demo, tmp_path_factory.mktemp("common"))
+
+
+@pytest.fixture(scope="module")
+def site(project: Path, common: Path) -> Iterator[Site]:
+    """The chat on that."""
+    with serve(project, common) as site:
         yield site
+
+
+def copy(demo: Path, directory: Path) -> Path:
+    for file in demo.iterdir():
+        shutil.copy(file, directory)
+    return directory / "chat.sqlite3"
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +108,9 @@ class TestTalking:
         jimi, noel = come(site, "jimi").log_in(STUDIO), come(site, "noel").log_in(STUDIO)
         eventually(lambda: jimi.people() == noel.people() == ["jimi", "noel"])
         driver.get_log("browser")
+        jimi.run(NOTE_TYPING)
         noel.find("#text").send_keys("hm")
-        eventually(lambda: jimi.run("return document.getElementById('typing').textContent") == "noel is typing")
+        eventually(lambda: "noel is typing" in jimi.run("return typed"))
         noel.say(", one\nand two")
         jimi.sees("hm, one\nand two")
         markup = "<img src=x onerror=\"document.title='gotcha'\"></script><b>&amp;</b> https://example.com/?a=<i>."
@@ -186,15 +203,14 @@ class TestTrouble:
             expected = [*before, "0", "1", "2", "3", "4", "from the tunnel 1", "from the tunnel 2"]
             for each in (jimi, noel):
                 eventually(lambda each=each: each.texts == expected, f"{each.name} has all of it")
-            [worker] = site.children
-            os.kill(worker, signal.SIGKILL)
+            eventually(lambda: len(site.children) == 1, "the old worker has ended")
+            os.kill(site.children[0], signal.SIGKILL)
             for each in (noel, jimi):
                 each.say(f"{each.name} goes on")
                 expected.append(f"{each.name} goes on")
                 eventually(lambda: noel.texts == jimi.texts == expected, "both have all of it")
             assert jimi.pending == noel.pending == []
-            assert jimi.people() == noel.people() == ["jimi", "noel"]
-            assert "has left" not in noel.find("#log").text
+            eventually(lambda: jimi.people() == noel.people() == ["jimi", "noel"])
             kept = log_in(site).get(f"{STUDIO}messages?after=0").text
             assert [message["text"] for message in json.loads(kept)["messages"]] == expected
             noel.visit(STUDIO)
@@ -263,24 +279,24 @@ class TestWithoutABrowser:
         stream = site.get(f"{STUDIO}live", {"Accept": "text/event-stream"})
         assert b"event: end\ndata: 4401\n" in stream.body
 
-    def test_older_messages_come_in_pages(self, site: Site, project: Path, database: Path) -> None:
+    def test_older_messages_come_in_pages(self, site: Site, project: Path, common: Path) -> None:
         many = (
             "from chat.models import *; from uuid import uuid4; from django.contrib.auth.models import User; jimi = User.objects.first();"
-            "room = Room.objects.get(slug='gear');"
+            "room = Room.objects.create(slug='tapes', name='Tapes');"
             "Message.objects.bulk_create(Message(room=room, author=jimi, key=uuid4(), text=f'take {n}') for n in range(120))"
         )
-        assert prepared(project, database, "shell", "-c", many).returncode == 0
+        assert prepared(project, common, "shell", "-c", many).returncode == 0
         browser, texts, before = log_in(site), [], 10**9
-        page = browser.get("/rooms/gear/").text
+        page = browser.get("/rooms/tapes/").text
         assert (page.count("take "), 'id="earlier" hidden' in page) == (50, False)
         while True:
-            found = json.loads(browser.get(f"/rooms/gear/messages?before={before}").text)
+            found = json.loads(browser.get(f"/rooms/tapes/messages?before={before}").text)
             texts[:0] = [message["text"] for message in found["messages"]]
             before = found["messages"][0]["id"]
             if not found["more"]:
                 break
-        assert texts == ["Who has my wah pedal?", "Check your coat.", *(f"take {n}" for n in range(120))]
-        assert browser.get("/rooms/gear/messages?before=x").status == 400
+        assert texts == [f"take {n}" for n in range(120)]
+        assert browser.get("/rooms/tapes/messages?before=x").status == 400
 
     def test_a_new_room_needs_a_name_of_its_own(self, site: Site) -> None:
         browser = log_in(site)
