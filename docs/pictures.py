@@ -25,7 +25,7 @@ def take(visitor: Visitor, name: str, size: tuple[int, int], scheme: str) -> Non
         "Emulation.setDeviceMetricsOverride",
         width=size[0],
         height=size[1],
-        deviceScaleFactor=2 if size == PHONE else 1,
+        deviceScaleFactor=2 if size == PHONE else 1.5,
         mobile=size == PHONE,
     )
     visitor.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

@@ -177,6 +177,7 @@
     link.removeAttribute("aria-current");
     Object.assign(link.dataset, {room: fresh.slug, last: 0});
     link.querySelector(".name").textContent = fresh.name;
+    link.querySelector("small").textContent = "";
     by("rooms").append(item);
     setUnread(fresh.slug, 0, 0);
   });
