@@ -234,13 +234,14 @@ class TestTrouble:
             noel.offline()
             eventually(lambda: noel.state == "waiting")
             noel.say("I was away.")
+            say(log_in(site), "Just before.")
             site.stop()
         again = serve(project, database)
         again.command[again.command.index("--listen=tcp:0:interface=127.0.0.1")] = f"--listen=tcp:{site.port}:interface=127.0.0.1"
         with again:
             say(log_in(again), "While you were away.")
             noel.offline(False)
-            noel.sees("While you were away.", "I was away.")
+            noel.sees("Just before.", "While you were away.", "I was away.")
             assert len(set(noel.texts)) == len(noel.texts)
 
 
