@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many bench fuzz docs tools clean
+.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many bench fuzz pictures docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -59,6 +59,10 @@ bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 
 fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)
 	nice -n 19 $(BIN)/python fuzz/fuzz_http1.py -max_total_time=$(or $(FOR),60)
+
+pictures: $(VENV)/.test ## the pictures of docs/chat.md, taken in Chromium
+	.ci/tools chromium chromedriver=chromium-driver pngquant optipng
+	$(BIN)/python docs/pictures.py
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py

@@ -133,6 +133,22 @@ def test_it_falls_back_to_an_event_stream(joe: Callable[..., Page], site: Site) 
     eventually(lambda: page.got("payloads") == ["hello", "meanwhile"])
 
 
+def test_a_lost_network_does_not_cost_it_the_websocket(joe: Callable[..., Page], site: Site, browser: Any) -> None:
+    page = joe("/topics")
+    eventually(page.is_open)
+    # It stays with the first attempt by an event stream that fails, until the network is back.
+    page.run("joe.onstate = () => { if (joe.transport === 'eventstream') joe.options.minDelay = joe.options.maxDelay = 1e6; }")
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, **network})
+    try:
+        eventually(lambda: page.run("return joe.state === 'waiting' && joe.transport === 'eventstream'"))
+    finally:
+        browser.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": False, **network})
+    eventually(page.is_open)
+    assert page.run("return joe.transport") == "websocket"
+
+
 @pytest.mark.parametrize(("path", "code"), [("/topics", 1008), ("/topics", 4000)])
 def test_the_end_is_the_end(joe: Callable[..., Page], site: Site, path: str, code: int) -> None:
     page = joe(path)

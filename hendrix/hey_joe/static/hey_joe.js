@@ -23,7 +23,10 @@
       this._wanted = new Map();
       this._queue = [];
       this._failures = 0;
-      this._online = () => this.state === "waiting" && this._connect();
+      this._online = () => {
+        this._failures = 0; // what failed without a network says nothing of a transport
+        if (this.state === "waiting") this._connect();
+      };
       this._offline = () => this._channel && this._lost(1006);
       if (scope.addEventListener) {
         scope.addEventListener("online", this._online);
