@@ -17,7 +17,7 @@ RANKS = [
     {"options"},
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree", "client", "notify"},
-    {"channel", "control", "hey_joe", "siblings", "status", "testing"},
+    {"channel", "control", "dev", "hey_joe", "siblings", "status", "testing"},
     {"workers", "pytest_plugin"},
     {"service"},
     {"deploy", "cli", "django", "experience"},
