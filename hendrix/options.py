@@ -235,7 +235,7 @@ class Settings:
             if values[name] and not values["workers"]:
                 raise ConfigurationError(f"{flag(name)}={values[name]}: only a worker can be replaced; give --workers=1 or more")
         if values["dev"] and values["workers"] != 1:
-            raise ConfigurationError(f"--workers={values['workers']}: with --dev there is one worker; leave it out")
+            raise ConfigurationError(f"--workers={values['workers']}: with --dev there is one worker; give 1, or nothing")
         if values["no_reload"] and not values["dev"]:
             raise ConfigurationError("--no-reload: only --dev reloads on save; give it too, or leave this out")
         for name, value in values.items():

@@ -20,7 +20,8 @@ RANKS = [
     {"channel", "control", "dev", "hey_joe", "siblings", "status", "testing"},
     {"workers", "pytest_plugin"},
     {"service"},
-    {"deploy", "cli", "django", "experience"},
+    {"deploy", "cli", "experience"},
+    {"django"},
     {"__init__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}

@@ -1,7 +1,8 @@
-"""What ``manage.py runserver`` does for a Django project beside serving it: static files, and templates read anew."""
+"""What ``manage.py runserver`` does for a Django project beside serving it: checks, static files, and templates read anew."""
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,21 @@ def beside_static_files(application: Application) -> Application:
 
     both: Application = StaticFilesHandler(application)
     return both
+
+
+def check() -> None:
+    """Log what the system checks have to say, as ``manage.py check`` does. They do not keep the site from being served."""
+    from django.core.management.base import BaseCommand, SystemCheckError
+
+    said = io.StringIO()
+    try:
+        BaseCommand(stdout=said, stderr=said, no_color=True).check()
+    except SystemCheckError as error:
+        log.error("{error}", error=error)
+    except Exception:  # as it finds errors in the code of the URLs: the first request shows them
+        log.failure("the system checks cannot be made")
+    if said.getvalue().strip():
+        log.warn("{said}", said=said.getvalue().strip())
 
 
 def changed(paths: Iterable[str]) -> None:

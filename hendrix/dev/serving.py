@@ -26,6 +26,7 @@ def load_for_development(settings: Settings, first: bool) -> tuple[Application, 
     try:
         application, name = load(settings)
         if django_project.is_there():
+            django_project.check()
             application = django_project.beside_static_files(application)
     except ConfigurationError as error:
         if first and error.__cause__ is None:

@@ -110,8 +110,10 @@ class Watch(Service):
 
 
 def watch(reactor: Any, settings: Settings, restart: Callable[[], object], tell: Callable[[Mapping[str, Any]], object]) -> Watch:
-    """The node for the current directory and those of ``--pythonpath``."""
-    return Watch(reactor, Project([os.getcwd(), *settings.pythonpath]), restart, tell)
+    """The node for the current directory and those of ``--pythonpath``; of these, a home directory is not a project if there is another."""
+    roots = [os.getcwd(), *settings.pythonpath]
+    projects = [root for root in roots if os.path.realpath(root) not in (os.sep, os.path.realpath(os.path.expanduser("~")))]
+    return Watch(reactor, Project(projects or roots), restart, tell)
 
 
 def _forget(paths: Iterable[str]) -> None:
