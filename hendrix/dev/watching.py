@@ -90,7 +90,7 @@ class Watch(Service):
         """None at the end. The first time, it makes the watch, and returns when that is there."""
         try:
             return next(changes, None)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the limit of inotify, for one; and what watchfiles calls an internal error
             log.error("saves are not seen any more: {error}; hx reload brings new code", error=error)
             return None
 
