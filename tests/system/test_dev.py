@@ -9,6 +9,7 @@ import http.client
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -226,3 +227,13 @@ def test_manage_py(managed: tuple[Site, list[str]], project: Path) -> None:
         assert site.get("/probe/").text == "probe 0"
     else:
         until(site, "/probe/", says("probe 1"))
+
+
+def test_runserver_is_that_of_the_app_that_stands_first(project: Path) -> None:
+    words = [sys.executable, "manage.py", "help", "runserver"]
+    assert "by hendrix" in subprocess.run(words, cwd=project, capture_output=True, text=True).stdout
+    settings = project / "mysite/settings.py"
+    edit(settings, '    "hendrix.django",\n', "")
+    edit(settings, '    "django.contrib.staticfiles",\n', '    "django.contrib.staticfiles",\n    "hendrix.django",\n')
+    said = subprocess.run(words, cwd=project, capture_output=True, text=True).stdout
+    assert "--nostatic" in said and "by hendrix" not in said
