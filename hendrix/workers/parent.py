@@ -273,6 +273,8 @@ class Workers(Supervisor):
         return Deferred.fromCoroutine(self._begin_anew())
 
     async def _begin_anew(self) -> None:
+        if not self.running:
+            return
         self._restarts += 1
         this, slots = self._restarts, self.slots
         if not self.app_name:  # the launcher waits for the first ones
