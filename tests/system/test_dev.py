@@ -153,7 +153,7 @@ def test_what_a_bare_application_raises_is_a_page(bare: Path) -> None:
 
 
 def test_a_kept_connection_has_no_old_answer(bare: Path) -> None:
-    with Site("bare:app", "--dev", cwd=bare) as site:
+    with Site("bare:app", "--dev", "--grace=300", cwd=bare) as site:
         kept = http.client.HTTPConnection("localhost")
         kept.sock = site.connect(timeout=DEADLINE)
         kept.request("GET", "/")
