@@ -28,8 +28,8 @@ def load_for_development(settings: Settings, first: bool) -> tuple[Application, 
         if django_project.is_there():
             django_project.check()
             application = django_project.beside_static_files(application)
-    except ConfigurationError as error:
-        if first and error.__cause__ is None:
+    except Exception as error:
+        if first and isinstance(error, ConfigurationError) and error.__cause__ is None:
             raise
         log.error("{words}\nthe next save tries again", words=explain(error))
         return Broken(explain(error)), "an error page"

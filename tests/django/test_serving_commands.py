@@ -56,6 +56,14 @@ def test_flags_of_runserver(served: list[list[str]], monkeypatch: pytest.MonkeyP
         call_command(runserver.Command(), "nonsense")
 
 
+def test_runserver_without_watchfiles(served: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runserver, "find_spec", lambda name: None)
+    with pytest.raises(CommandError, match=r"pip install 'hendrix\[dev-server\]', or give --noreload"):
+        call_command(runserver.Command())
+    call_command(runserver.Command(), "--noreload")
+    assert len(served) == 1
+
+
 def test_hx_is_hx_with_dev_unless_it_is_told_a_command(served: list[list[str]], tmp_path: Path) -> None:
     manage = str(tmp_path / "manage.py")
     hx.Command().run_from_argv([manage, "hx", "--listen=tcp:1", "--threads", "2"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -30,6 +31,11 @@ class Command(DjangoCommand):  # type: ignore[misc]
             raise CommandError('--nostatic: hendrix serves static files where DEBUG is on and "django.contrib.staticfiles" is installed')
         if options.get("insecure"):
             raise CommandError("--insecure: hendrix serves static files only where DEBUG is on; collect them for production")
+        if options["use_reloader"] and find_spec("watchfiles") is None:
+            raise CommandError(
+                "hendrix sees what is saved by watchfiles, which is not installed: pip install 'hendrix[dev-server]', or give --noreload; "
+                'for the runserver of Django put "hendrix.django" below "django.contrib.staticfiles" in INSTALLED_APPS'
+            )
         if options.get("no_color"):
             os.environ["NO_COLOR"] = "1"
         self.check_migrations()
