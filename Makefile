@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 PYTEST := $(BIN)/python -m pytest
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many bench fuzz pictures docs tools clean
+.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many saves bench fuzz pictures docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -51,6 +51,9 @@ autobahn: $(VENV)/.test ## all of the Autobahn test suite against our WebSockets
 
 many: $(VENV)/.test ## ten thousand connections over two workers: once, in order, slow ones cut, memory flat (MANY=2000 are fewer)
 	MANY=$(or $(MANY),10000) $(PYTEST) -s tests/system/test_many.py
+
+saves: $(VENV)/.test ## 50 saves in a row under hx --dev: is a connection refused, how long until the new answer?
+	DEV_SAVES=50 $(PYTEST) -s tests/system/test_dev.py -k each_save
 
 bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 	.ci/tools wrk

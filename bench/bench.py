@@ -23,7 +23,7 @@ from servers import APPS, HENDRIX, SERVERS, App, Server
 
 RESULTS = machine.HERE / "RESULTS.md"
 MODES = [KEEP_ALIVE, CLOSE]
-NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle", "crosstown")
+NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle", "crosstown", "vary")
 
 
 class Bench:
@@ -120,6 +120,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("-s", "--seconds", type=int, default=4, help="whole seconds of each measurement (default: 4)")
     parser.add_argument("-t", "--threads", type=int, default=8, help="threads of each server (default: 8)")
     parser.add_argument("-q", "--quick", action="store_true", help="one round of 1 s: to see that it works, the figures are rough")
+    parser.add_argument("--vary", action="store_true", help="each request another one: a server that remembers heads gains nothing by it")
     parser.add_argument("--idle", type=int, default=10_000, metavar="N", help="idle connections on hendrix (default: 10000; 0: none)")
     parser.add_argument("--no-crosstown", dest="crosstown", action="store_false", help="leave out crosstown traffic")
     parser.add_argument("--out", type=Path, help="file to write the report to, also for a narrowed run")
@@ -149,6 +150,8 @@ def main(argv: list[str]) -> int:
     for server in [server for server in servers if not machine.version(server.package)]:
         servers.remove(server)
         bench.fault(f"{server.name}: not installed (`make bench`, or pip install --editable . --requirement bench/requirements.txt)")
+    if options.vary:
+        os.environ["BENCH_VARY"] = "1"  # for wrk.lua
     start, before = time.time(), os.getloadavg()
     bench.run(servers, [APPS[name] for name in options.apps])
     context = Context(

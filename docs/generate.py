@@ -33,7 +33,7 @@ def line(name: str, row: Row) -> str:
     """A row: the flag with its placeholder, the default, the range of a number, the words of the help."""
     default = f"`{row.default}`" if row.default else ""
     words = row.help.replace("*", "\\*").replace("|", "\\|")
-    return f"| `{flag(name)}={row.value}` | {default} | {bounds(row)} | {words} |\n"
+    return f"| `{flag(name)}{'=' if row.value else ''}{row.value}` | {default} | {bounds(row)} | {words} |\n"
 
 
 def bounds(row: Row) -> str:

@@ -42,6 +42,7 @@ from hendrix.values import (
     url_path,
     whole,
     workers,
+    yes,
 )
 
 if TYPE_CHECKING:
@@ -50,13 +51,23 @@ if TYPE_CHECKING:
 DEFAULT_LISTEN = "tcp:8000:interface=127.0.0.1"
 DAY = 86400.0
 
+# The defaults that are others with --dev: a line for each request, and no long goodbye.
+IN_DEVELOPMENT: Mapping[str, Any] = {
+    "workers": 1,
+    "access_log": "-",
+    "access_log_format": "terminal",
+    "grace": 3.0,
+    "crosstown_grace": 3.0,
+    "farewell": 0.0,
+}
+
 
 @dataclass(frozen=True)
 class Row:
     """What a field of `Settings` means on the command line."""
 
     group: str
-    value: str  # the placeholder in the help
+    value: str  # the placeholder in the help; "" for a flag, which is there or not
     read: Reader
     help: str
     default: str  # as the help shows it
@@ -108,6 +119,11 @@ class Settings:
         None, LISTEN, "FILE", path, "Certificate for --https-port, PEM; the chain may follow it in the same file.",
         complete=usage.CompleteFiles("*.pem"),
     )  # fmt: skip
+    dev: bool = setting(
+        False, APP, "", yes,
+        "Development: reload on save, show errors in the browser, serve the static files of Django, and print a line for each request.",
+    )  # fmt: skip
+    no_reload: bool = setting(False, APP, "", yes, "With --dev: do not reload on save.")
     workers: int = setting(
         0, LIMITS, "N", workers,
         "Processes that serve, watched over by this one; auto is one for each core; with 0 this process serves by itself.", shown="0",
@@ -206,8 +222,9 @@ class Settings:
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )
     access_log_format: str = setting(
-        "combined", FILES, "FORMAT", one_of("combined", "json"), "Lines in the combined format, or as JSON.", shown="combined",
-        complete=usage.CompleteList(["combined", "json"]),
+        "combined", FILES, "FORMAT", one_of("combined", "json", "terminal"),
+        "Lines in the combined format, as JSON, or short and in colours for a terminal.", shown="combined",
+        complete=usage.CompleteList(["combined", "json", "terminal"]),
     )  # fmt: skip
 
     def __post_init__(self, http_port: int | None, https_port: int | None) -> None:
@@ -218,6 +235,10 @@ class Settings:
         for name in ("max_requests", "max_rss"):
             if values[name] and not values["workers"]:
                 raise ConfigurationError(f"{flag(name)}={values[name]}: only a worker can be replaced; give --workers=1 or more")
+        if values["dev"] and values["workers"] != 1:
+            raise ConfigurationError(f"--workers={values['workers']}: with --dev there is one worker; give 1, or nothing")
+        if values["no_reload"] and not values["dev"]:
+            raise ConfigurationError("--no-reload: only --dev reloads on save; give it too, or leave this out")
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -227,12 +248,15 @@ class Settings:
         for name in mapping:
             if name not in TABLE:
                 raise ConfigurationError(f"{name}: there is no such setting{_nearest(name, TABLE)}")
-        return cls(**mapping)
+        return cls(**({**IN_DEVELOPMENT, **mapping} if _checked("dev", mapping.get("dev", False)) else mapping))
 
     @classmethod
     def from_environment(cls, given: Mapping[str, Any]) -> Settings:
         """Settings from keywords, and from the environment those that are not given."""
-        return cls.from_mapping(completed(given, TABLE, os.environ))
+        found = completed(given, TABLE, os.environ)
+        if "workers" not in given and _checked("dev", found.get("dev", False)):
+            found.pop("workers", None)  # how many there are in production
+        return cls.from_mapping(found)
 
 
 # Settings.__dataclass_fields__ and not fields(): the latter leaves out InitVar.
@@ -285,7 +309,8 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = "Serves a WSGI application over HTTP from one Twisted process tree: plain, TLS or unix sockets, any Twisted endpoint."
-    optParameters = [[flag(name)[2:], None, None, row.help] for name, row in TABLE.items() if not row.repeatable]
+    optParameters = [[flag(name)[2:], None, None, row.help] for name, row in TABLE.items() if row.value and not row.repeatable]
+    optFlags = [[flag(name)[2:], None, row.help] for name, row in TABLE.items() if not row.value]
     compData = usage.Completions(
         multiUse=[flag(name)[2:] for name, row in TABLE.items() if row.repeatable],
         optActions={flag(name)[2:]: row.complete for name, row in TABLE.items() if row.complete},
@@ -321,7 +346,7 @@ class Options(usage.Options):
 
     def to_settings(self) -> Settings:
         """What was given, here or in the environment, checked; raises `ConfigurationError`."""
-        given = {name: self.get(flag(name)[2:]) for name in TABLE}
+        given = {name: self.get(flag(name)[2:]) or None if not row.value else self.get(flag(name)[2:]) for name, row in TABLE.items()}
         return Settings.from_environment({name: value for name, value in given.items() if value is not None})
 
     def getUsage(self, width: int | None = None) -> str:
@@ -329,7 +354,7 @@ class Options(usage.Options):
         width = width or int(os.environ.get("COLUMNS", "80"))
         parts = ["\n" + textwrap.fill(self.longdesc, width) + "\n"]
         for group in dict.fromkeys(row.group for row in TABLE.values()):
-            rows = [(f"{flag(n)}={r.value}", _with_default(r)) for n, r in TABLE.items() if r.group == group]
+            rows = [(f"{flag(n)}={r.value}".rstrip("="), _with_default(r)) for n, r in TABLE.items() if r.group == group]
             parts.append(f"\n{group}:\n" + "".join(_entry(name, words, width) for name, words in rows))
         parts.append("\n" + textwrap.fill("Options may come from the environment: --max-body is HENDRIX_MAX_BODY.", width) + "\n")
         parts.append("\nOther:\n" + _entry("--version", "Show the versions.", width) + _entry("--help", "Show this.", width))

@@ -23,7 +23,7 @@ from hendrix.options import Options, Settings
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
-from hendrix.workers.parent import workers_of
+from hendrix.workers.parent import Workers, workers_of
 from hendrix.workers.serving import Serving
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
@@ -65,6 +65,8 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
         if notify is not None:
             workers.around_reload = notify.around
+        if settings.dev and not settings.no_reload:
+            nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
         serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
@@ -73,6 +75,17 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     for node in [*nodes, *([notify] if notify else [])]:
         root.addService(node)
     return root
+
+
+def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
+    """The node "watch" of development."""
+    from hendrix.dev.watching import CHANNEL, watch
+
+    def tell(message: Mapping[str, Any]) -> None:
+        for process in workers.processes:
+            process.link.channel(CHANNEL).send(message)
+
+    return watch(reactor, settings, workers.restart, tell)
 
 
 def _status(root: Supervisor) -> str:

@@ -30,6 +30,15 @@ def secret(value: Any) -> str:
     return value
 
 
+def yes(value: Any) -> bool:
+    """Of a flag: there it is True; in the environment there are words for it."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    found = words.get(value.lower()) if isinstance(value, str) else value if isinstance(value, int) and value in (0, 1) else None
+    if found is None:
+        raise ValueError("give yes or no")
+    return bool(found)
+
+
 def whole(low: int, high: int) -> Reader:
     def read(value: Any) -> int:
         try:

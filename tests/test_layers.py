@@ -17,10 +17,11 @@ RANKS = [
     {"options"},
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree", "client", "notify"},
-    {"channel", "control", "hey_joe", "siblings", "status", "testing"},
+    {"channel", "control", "dev", "hey_joe", "siblings", "status", "testing"},
     {"workers", "pytest_plugin"},
     {"service"},
-    {"deploy", "cli", "django", "experience"},
+    {"deploy", "cli", "experience"},
+    {"django"},
     {"__init__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}

@@ -9,7 +9,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.python import usage
 
 from hendrix.errors import ConfigurationError
-from hendrix.options import DEFAULT_LISTEN, TABLE, Options, Settings, flag
+from hendrix.options import DEFAULT_LISTEN, IN_DEVELOPMENT, TABLE, Options, Settings, flag
 
 
 def parse(*arguments):
@@ -29,7 +29,7 @@ def test_the_defaults_are_those_that_the_help_shows():
 def test_the_help_names_every_setting_with_its_default():
     text = " ".join(str(Options()).split())
     for name, row in TABLE.items():
-        assert f"{flag(name)}={row.value}" in text
+        assert (f"{flag(name)}={row.value}" if row.value else f"{flag(name)} ") in text
         assert row.help in text
         if row.default:
             assert f"[default: {row.default}]" in text
@@ -95,7 +95,7 @@ def test_what_is_given_is_read(given, name, value):
         ("--grace=inf", "give a number of seconds from 0 to 86400"),
         ("--trusted-proxy=proxy.local", "give an address (10.0.0.1), a network (10.0.0.0/8, fd00::/8) or unix"),
         ("--server-header=a\r\nSet-Cookie: b", "give printable ASCII text, or nothing to leave the header out"),
-        ("--access-log-format=xml", "give combined or json"),
+        ("--access-log-format=xml", "give combined or json or terminal"),
         ("--pythonpath=/no/such", "there is no such directory; give one that exists"),
         ("--wsgi=", "give printable text"),
         ("--listen=tcp", "give a port from 0 to 65535 after the colon, such as tcp:8000"),
@@ -186,3 +186,31 @@ def test_settings_may_be_replaced_and_are_checked_again():
     assert dataclasses.replace(settings, threads=2).listen == ("tcp:8000",)
     with pytest.raises(ConfigurationError):
         dataclasses.replace(settings, threads=0)
+
+
+def test_flags_are_there_or_not():
+    assert (parse().dev, parse("--dev").dev, parse("--dev").no_reload) == (False, True, False)
+    assert parse("--dev", "--no-reload").no_reload
+    with pytest.raises(usage.UsageError, match="--no-reload: only --dev reloads on save"):
+        parse("--no-reload")
+
+
+def test_a_flag_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("HENDRIX_DEV", "yes")
+    assert parse().dev
+    monkeypatch.setenv("HENDRIX_DEV", "0")
+    assert not parse().dev
+    assert parse("--dev").dev
+    monkeypatch.setenv("HENDRIX_DEV", "perhaps")
+    with pytest.raises(usage.UsageError, match="HENDRIX_DEV=perhaps: give yes or no"):
+        parse()
+
+
+def test_development_has_defaults_of_its_own(monkeypatch):
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    settings = parse("--dev")
+    assert {name: getattr(settings, name) for name in IN_DEVELOPMENT} == IN_DEVELOPMENT
+    assert parse("--dev", "--grace=7").grace == 7
+    assert Settings.from_mapping({"dev": True}) == Settings.from_mapping({"dev": "yes"})
+    with pytest.raises(usage.UsageError, match="--workers=2: with --dev there is one worker"):
+        parse("--dev", "--workers=2")

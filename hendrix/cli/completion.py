@@ -36,7 +36,10 @@ def run(words: Sequence[str]) -> None:
 
 def serving() -> list[Option]:
     """The options of hendrix and of twistd, those of hendrix where both have one."""
-    own = [Option(flag(name), row.help.partition(". ")[0].rstrip("."), _value(row.complete)) for name, row in TABLE.items()]
+    own = [
+        Option(flag(name), row.help.partition(". ")[0].rstrip("."), _value(row.complete) if row.value else None)
+        for name, row in TABLE.items()
+    ]
     others = [one for one in _of(ServerOptions()) if one.name not in {known.name for known in own}]
     return own + others
 

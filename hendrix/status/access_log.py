@@ -1,9 +1,9 @@
-"""The access log: a line for each answered request, in Apache's combined format or as JSON.
+"""The access log: a line for each answered request, in Apache's combined format, as JSON or for a terminal.
 
 The thread that answers only appends a tuple to a bounded queue; a timer writes what has gathered with one ``write(2)``. Where
 requests outrun the disk, lines are dropped and counted, and memory stays bounded.
 
-No request can forge a line: what is not printable ASCII is escaped in both formats, and so are quotes and backslashes.
+No request can forge a line: what is not printable ASCII is escaped in all formats, and so are quotes and backslashes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from hendrix.errors import ConfigurationError
+from hendrix.status.terminal import in_colour, terminal_line
 
-Format = Literal["combined", "json"]
+Format = Literal["combined", "json", "terminal"]
 
 LIMIT: Final = 65536
 """Records that may wait to be written: some 40 MiB at worst, and a second's worth of the fastest application."""
@@ -59,7 +60,7 @@ class AccessLog:
     """Appended to by any thread, written by `flush`.
 
     :param path: a file, created if need be and appended to, or "-" for the standard output.
-    :param form: "combined" or "json".
+    :param form: "combined", "json" or "terminal".
     :param limit: how many records may wait.
     :raises ConfigurationError: the file cannot be opened.
     :ivar dropped: how many records were lost to the limit or to a failing write.
@@ -68,11 +69,11 @@ class AccessLog:
     def __init__(self, path: str, form: Format = "combined", limit: int = LIMIT) -> None:
         self.dropped = 0
         self._path = path
-        self._line: Callable[[Record], str] = json_line if form == "json" else combined_line
         self._limit = limit
         self._queue: deque[Record] = deque()
         self._lock = threading.Lock()  # the file and the count; append() takes it only to drop
         self._file = self._open()
+        self._line: Callable[[Record], str] = {"json": json_line, "combined": combined_line, "terminal": self._short_line}[form]
 
     def append(self, record: Record) -> None:
         """Queue a record, or drop it where too many wait (any thread; never blocks on the disk)."""
@@ -103,6 +104,11 @@ class AccessLog:
             self._flush()
             self._limit = 0
             self._close()
+
+    def _short_line(self, record: Record) -> str:
+        method, target = _escape(record.method), _escape(record.target)
+        coloured = in_colour(self._file, os.environ)
+        return terminal_line(record.time, method, target, record.status, record.sent, record.duration, coloured)
 
     def _drop(self, count: int) -> None:
         with self._lock:

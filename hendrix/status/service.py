@@ -1,4 +1,4 @@
-"""The access log as a node of the tree: opened when the process has its final user, written twice a second."""
+"""The access log as a node of the tree: opened when the process has its final user, written twice a second, or at once for a terminal."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ log = Logger(namespace="hendrix.access")
 
 # Seconds that a line may wait to be written.
 INTERVAL = 0.5
+# The same where somebody looks on.
+AT_ONCE = 0.05
 
 
 class AccessLogService(Service):
@@ -42,7 +44,7 @@ class AccessLogService(Service):
     def startService(self) -> None:
         super().startService()
         self._log = AccessLog(self._path, cast(Format, self._form))
-        self._writing.start(INTERVAL, now=False)
+        self._writing.start(AT_ONCE if self._form == "terminal" else INTERVAL, now=False)
 
     def stopService(self) -> None:
         super().stopService()

@@ -33,6 +33,7 @@ from hendrix.workers.link import Link
 from hendrix.workers.logs import STDERR, ToParent
 from hendrix.workers.process import BEAT, LINK
 from hendrix.workers.serving import Serving
+from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
 
@@ -77,7 +78,7 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        self._serving = Serving(reactor, self._settings, sockets, lambda: load(self._settings), self._root, shared=True)
+        self._serving = Serving(reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True)
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         for node in (sockets, HubService(reactor, self._link.channel("hub")), *self._serving):
             self._root.addService(node)
@@ -87,6 +88,15 @@ class Worker:
         self._beating.clock = reactor
         self._leaving = False
         self._code: int | None = None
+
+    def _load(self, first: bool) -> tuple[Application, str]:
+        if not self._settings.dev:
+            return load(self._settings)
+        from hendrix.dev.serving import load_for_development, told
+        from hendrix.dev.watching import CHANNEL
+
+        self._link.channel(CHANNEL).received = told
+        return load_for_development(self._settings, first)
 
     def run(self) -> None:
         """Until the end of the process."""

@@ -9,6 +9,7 @@ message. Each old worker drains as soon as the new one in its place is ready.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -47,12 +48,13 @@ def workers_of(reactor: Any, settings: Settings, sockets: Sockets) -> Workers:
 
     :raises ConfigurationError: they cannot be given to another process.
     """
-    values, commands, forwarder = packed(settings), Commands(), Forwarder(reactor)
+    values, commands, forwarder, births = packed(settings), Commands(), Forwarder(reactor), itertools.count()
 
     def spawn(name: str) -> Process:
         listeners = sockets.listeners
         baggage = {
             "name": name,
+            "birth": next(births),
             "settings": values,
             "interpreter": interpreter(reactor),
             "listeners": [legacy(listener) for listener in listeners],
@@ -99,6 +101,7 @@ class Workers(Supervisor):
         self._turn: DeferredLock = DeferredLock()
         self._queued: Deferred[int] | None = None
         self._looked = 0.0
+        self._restarts = 0
         self._signals = Signals(
             reactor,
             {
@@ -266,6 +269,31 @@ class Workers(Supervisor):
                 raise PeerError(500, f"the old workers go on: {str(error).splitlines()[-1]}")
         log.info("reloaded: {count} workers", count=len(slots))
         return len(slots)
+
+    def restart(self) -> Deferred[None]:
+        """New code at once, for development: the old workers accept no more, and who comes meanwhile waits for the new ones.
+
+        One that is still starting, with code that is old by now, is killed. Fires when the new ones serve, or cannot, which is logged.
+        """
+        return Deferred.fromCoroutine(self._begin_anew())
+
+    async def _begin_anew(self) -> None:
+        if not self.running:
+            return
+        self._restarts += 1
+        this, slots = self._restarts, self.slots
+        if not self.app_name:  # the launcher waits for the first ones
+            error = await self._all(slot.renew("new code") for slot in slots)
+        else:
+            for process in self.processes:
+                if not process.serving and not process.told_to_go:
+                    process.kill()
+            for process in filter(None, [slot.give() for slot in slots]):
+                process.stop()
+                self._limit(process)
+            error = await self._all(slot.startService() for slot in slots)
+        if error is not None and this == self._restarts and self.running:
+            log.error("no worker serves, and clients wait for the next save:\n{words}", words=error)
 
     def set_count(self, count: int) -> Deferred[int]:
         """So many workers from now on. Fires with the number when all serve; fails with `PeerError`."""

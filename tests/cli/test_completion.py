@@ -28,7 +28,7 @@ def bash(tmp_path, *words):
         (["hx", "th"], ["threads"]),
         (["hx", "--access"], ["--access-log=", "--access-log-format="]),
         (["hx", "serve", "--nodae"], ["--nodaemon"]),
-        (["hx", "--access-log-format", "="], ["combined", "json"]),
+        (["hx", "--access-log-format", "="], ["combined", "json", "terminal"]),
         (["hx", "--access-log-format", "=", "j"], ["json"]),
         (["hx", "--cert", "=", "k"], ["key.pem"]),
         (["hx", "--pythonpath", "="], ["directory"]),
