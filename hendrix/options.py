@@ -160,7 +160,8 @@ class Settings:
     )  # fmt: skip
     worker_timeout: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY),
-        "For a worker whose reactor stands still; then the stacks of its threads are logged and it is replaced; 0 is never.", shown="30",
+        "For a worker whose reactor stands still, 3 at least; then it is replaced, and the stacks of its threads logged; 0 is never.",
+        shown="30",
     )  # fmt: skip
     grace: float = setting(
         30.0, TIMES, "SECONDS", seconds(0, DAY), "For requests in flight to finish at SIGTERM or SIGINT; then they are cut.", shown="30"
@@ -192,8 +193,8 @@ class Settings:
     )
     secret: str | None = setting(
         None, APP, "TEXT", secret,
-        "What signs the tokens for POST /.hendrix/publish. In HENDRIX_SECRET it is not seen in the list of processes.",
-        shown="SECRET_KEY of the Django project",
+        "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "
+        "seen in the list of processes.",
     )  # fmt: skip
     sibling: tuple[str, ...] = setting(
         (), BESIDE, "NAME:KEY=VALUE:...", text,

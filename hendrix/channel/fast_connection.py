@@ -157,7 +157,7 @@ class FastConnection:
     def _queue(self, parser: RequestParser) -> None:
         """Stand in line for a worker, or hear that the line is too long."""
         ready = self._lane.crew.ready
-        if len(ready) < self._site.limits.backlog or not parser.requests:
+        if len(ready) < self._site.limits.backlog or not parser.requests or not self._site.is_full(len(ready)):
             ready.append(self)
             return
         self._keep_alive = False

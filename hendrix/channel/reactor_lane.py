@@ -148,7 +148,7 @@ class ReactorConnection(Protocol):
 
     def _next(self) -> None:
         request = self._parser.requests.popleft()
-        if self.crew.backlog >= self.site.limits.backlog:
+        if self.site.is_full(self.crew.backlog):
             self.answered(self.site.overloaded(request, self.peer), False)
             return
         self._busy, self.stage = True, BUSY

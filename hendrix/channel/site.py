@@ -127,6 +127,10 @@ class Site:
         """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
         return self._logged(NOT_A_REQUEST, peer, error, refusal(error, self.stamp, bare=method == "HEAD"))
 
+    def is_full(self, waiting: int) -> bool:
+        """Whether so many jobs in the crew's queue are too many: requests count, and not the tasks that stand among them."""
+        return waiting - len(self.dispatcher.in_line) >= self.limits.backlog
+
     def overloaded(self, request: Request, peer: Peer) -> bytes:
         """The answer when the backlog is full; the connection ends with it."""
         if request.content is not None:

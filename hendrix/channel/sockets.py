@@ -39,6 +39,7 @@ from hendrix.errors import ConfigurationError
 log = Logger(namespace="hendrix.sockets")
 
 PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
+AS_IT_IS, AGAIN = "as it is", "again"
 # Connections that the kernel completes for us while we are busy. Twisted's 50 is soon full, and then clients wait a second to try again.
 KERNEL_BACKLOG = 1024
 
@@ -64,7 +65,8 @@ class Listener:
 
     :ivar description: as the user wrote it.
     :ivar plain: its connections are plain sockets: the fast lane can have them.
-    :ivar portable: another process that inherits the socket can do with it what this one does.
+    :ivar portable: what another process that inherits the socket can do: listen on it as it is (`AS_IT_IS`), make its endpoint again
+        (`AGAIN`), or nothing ("").
     """
 
     description: str
@@ -72,7 +74,7 @@ class Listener:
     reception: Reception
     plain: bool
     certificates: Certificates | None = None
-    portable: bool = False
+    portable: str = ""
 
     @cached_property
     def address(self) -> str:
@@ -162,7 +164,7 @@ class Sockets(Service):
                 # A unix socket that is somebody else's: when it stops, Twisted would unlink this path, and shut the socket down.
                 port._bindPath, port._shouldShutdown = b"\0", False
             plain = type(endpoint) in PLAIN
-            portable = isinstance(port, tcp.Port) and (plain or isinstance(one, str))
+            portable = AS_IT_IS if plain else AGAIN if isinstance(port, tcp.Port) and isinstance(one, str) else ""
             certificates = getattr(endpoint, "certificates", None)
             self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 

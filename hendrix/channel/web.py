@@ -186,8 +186,9 @@ class Web(Service):
             return "the process is about to end"
         if not self._ready():
             return "the process is starting"
-        crew = self._crew.crew
-        return "" if crew is not None and crew.backlog < self._limits.backlog else "enough requests wait for a thread"
+        crew, dispatcher = self._crew.crew, self._crosstown.dispatcher
+        room = crew is not None and dispatcher is not None and crew.backlog - len(dispatcher.in_line) < self._limits.backlog
+        return "" if room else "enough requests wait for a thread"
 
     def _announce(self) -> None:
         for listener in self._sockets.listeners:

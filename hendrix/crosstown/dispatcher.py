@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from hendrix.crosstown.around import surrounded
+from hendrix.crosstown import around
 from hendrix.crosstown.counts import Counts
 from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.jobs import Crew, Follow, Lane, Place
 from hendrix.crosstown.processes import NoProcesses, Pool, RemoteTraceback
-from hendrix.crosstown.task import FAILED, Response, Task, name_of
+from hendrix.crosstown.task import FAILED, NO_GO, Response, Task, name_of
 
 log = Logger(namespace="hendrix.crosstown")
 
@@ -43,16 +44,19 @@ class Dispatcher:
     :param pool: has the processes for tasks that ask for one.
     :param patience: threads that have served a request and wait for its client, at most; default is ``threads``.
 
+    :ivar in_line: the jobs that stand among the requests in the crew's queue, for those who ask how long that is.
+    :ivar on_threads: the lane of the tasks that run on the crew.
     :ivar on_error: called with a task that failed, and what it raised, on its thread.
     """
 
     def __init__(self, crew: Crew, threads: int, queue: int = QUEUE, pool: Pool | None = None, patience: int | None = None) -> None:
         self.crew, self._queue, self._pool = crew, queue, pool
         self._patience = threads if patience is None else patience
+        self.in_line: deque[Follow] = deque()
         self._lock = threading.Lock()  # guards all below
-        self._on_threads = Lane(crew, threads)
-        self._on_processes = Lane(pool, pool.size) if pool else self._on_threads
-        self._lanes = {self._on_threads, self._on_processes}
+        self.on_threads = Lane(crew, threads)
+        self._on_processes = Lane(pool, pool.size) if pool else self.on_threads
+        self._lanes = {self.on_threads, self._on_processes}
         self._held: dict[Task, None] = {}  # those that have passed the gate and not begun, in their order
         self._pending: set[Response] = set()
         self._following: set[Response] = set()
@@ -103,13 +107,15 @@ class Dispatcher:
 
     def is_out(self, response: Response) -> None:
         """Its tasks may start: as soon as there is a thread (any thread; it does no work)."""
-        self.crew.submit(Follow(self, response))
+        job = Follow(self, response)
+        self.in_line.append(job)
+        self.crew.submit(job)
 
     def follow(self, response: Response, serving: bool = False, here: bool = False) -> Task | None:
         """Start its tasks.
 
         :param serving: this is the thread that served the request: those that are ``same_thread`` run here, before this returns.
-        :param here: one may run on this thread, which is of the crew: it is returned and has begun, and the caller is to `finish` it.
+        :param here: one may run on this thread, which is of the crew: it is returned and has begun, and the caller is to `call` it.
         """
         with self._lock:
             if response in self._following:
@@ -131,12 +137,12 @@ class Dispatcher:
 
     def _only(self, response: Response) -> Task | None:
         """The common case in one step (under the lock): a single task that may start at once. Gives it, begun; None goes the long way."""
-        task, lane = response.after[0], self._on_threads
+        task, lane = response.after[0], self.on_threads
         if not isinstance(task, Task) or task.serial or task.same_thread or task.portable is not None or response.failed or response.gone:
             return None
         if int(response.code or 500) in task.no_go or lane.places >= lane.size or self._over or not task.begin():
             return None
-        response.after.clear()
+        del response.after[0]
         self._pending.discard(response)
         lane.places += 1
         self.running.add(task)
@@ -152,22 +158,26 @@ class Dispatcher:
             if task is None:
                 if own is None:
                     return begun
-                self._call(own)
+                self.call(own)
                 own = None
             elif code in task.no_go:
-                self._drop(task, stopped=task.stop(code))
+                self._stop(task, code)
             elif response.gone and task.on_disconnect == "skip":
                 task.cancel()
                 self._drop(task)
             elif task.same_thread and serving:
                 # It starts before the tasks behind it do, and runs while they do.
                 if own is not None:
-                    self._call(own)
+                    self.call(own)
                 own = task if self._begin(task) else None
             elif (task.serial or task.same_thread) and self._stands_behind(response, task):
                 pass
-            elif self.submit(task, here=here and begun is None):
-                begun = task
+            else:
+                if begun is not None and len(self._lane(task).waiting) >= self._queue:
+                    self.call(begun, self.on_threads)  # not behind those that find no room
+                    begun = None
+                if self.submit(task, here=here and begun is None):
+                    begun = task
 
     def _next(self, response: Response, last: bool) -> Task | None:
         """The next task of the response. None if there is none; then nobody follows it any longer, if this is to be the last look."""
@@ -196,7 +206,7 @@ class Dispatcher:
         :param here: see `follow`. True is returned if it is to run here, and has begun.
         :param bounded: False for a task that has been waiting already.
         """
-        lane = self._on_threads if task.portable is None else self._on_processes
+        lane = self._lane(task)
         with self._lock:
             over, place = self._over, lane.places < lane.size
             if not over:
@@ -213,35 +223,23 @@ class Dispatcher:
         elif not place:
             log.warn("{count} tasks wait for a thread: {name} runs on the thread of its request", count=self._queue, name=task.name)
             self.run(task)
-        elif not here or lane is not self._on_threads:
+        elif not here or lane is not self.on_threads:
             lane.crew.submit(Place(self, lane, task))
         elif self._begin(task):
             return True
         else:  # cancelled meanwhile
-            self._after(task)
-            self.leave(lane)
+            self._after(task, lane)
         return False
 
-    def run(self, task: Task) -> None:
-        """Run it here and now."""
+    def _lane(self, task: Task) -> Lane:
+        return self.on_threads if task.portable is None else self._on_processes
+
+    def run(self, task: Task, lane: Lane | None = None) -> None:
+        """Run it here and now; it has a place in this lane."""
         if self._begin(task):
-            self._call(task)
+            self.call(task, lane)
         else:
-            self._after(task)
-
-    def finish(self, task: Task) -> None:
-        """Run a task that `follow` has begun, on the same thread."""
-        self._call(task)
-        self.leave(self._on_threads)
-
-    def leave(self, lane: Lane) -> None:
-        """A place is free, for the next task that waits for one."""
-        with self._lock:
-            if not lane.waiting:
-                lane.places -= 1
-                return
-            task = lane.waiting.popleft()
-        lane.crew.submit(Place(self, lane, task))  # to stand in line: requests have waited, too
+            self._after(task, lane)
 
     def _refuse(self, task: Task) -> None:
         if task.cancel():
@@ -261,14 +259,17 @@ class Dispatcher:
                 self.counts.cancelled += 1
         return began
 
-    def _call(self, task: Task) -> None:
-        """Call a task that has begun. Never raises."""
-        surrounded(task)
+    def call(self, task: Task, lane: Lane | None = None) -> None:
+        """Call a task that has begun, and has a place in this lane. Never raises."""
+        if around.around:
+            around.surrounded(task)
+        else:
+            task.call()
         if task.state == FAILED:
             self._report(task)
-        self._after(task)
+        self._after(task, lane)
 
-    def _after(self, task: Task) -> None:
+    def _after(self, task: Task, lane: Lane | None = None) -> None:
         """It has ended. What waits for that starts before it is forgotten, so that the process is never idle in between."""
         following, nested = task.followers()
         if following is not None:
@@ -285,6 +286,12 @@ class Dispatcher:
                     self.counts.failed += 1
                 else:
                     self.counts.done += 1
+            if lane is not None:
+                if lane.waiting:
+                    # Its place is for the next, which stands in line: requests have waited, too.
+                    lane.crew.submit(Place(self, lane, lane.waiting.popleft()))
+                else:
+                    lane.places -= 1
         if nested is not None and response is not None:
             self.follow(response)
 
@@ -299,6 +306,14 @@ class Dispatcher:
                 self.on_error(task, error)
             except Exception:
                 log.failure("crosstown_traffic.on_error raised")
+
+    def _stop(self, task: Task, code: int) -> None:
+        """The gate does not let it through."""
+        try:
+            task.stop(code)
+        except Exception:
+            log.failure("what hears that the status stopped the task {name} raised", name=task.name)
+        self._drop(task, stopped=task.state == NO_GO)
 
     def _drop(self, task: Task, stopped: bool = False) -> None:
         """It will never run: the gate stopped it, or it was cancelled."""

@@ -48,8 +48,7 @@ class Place:
     def run(self, worker: Worker | None) -> None:
         if worker is not None:
             worker.dispatch()  # no answer waits for a task
-        self._dispatcher.run(self._task)
-        self._dispatcher.leave(self._lane)
+        self._dispatcher.run(self._task, self._lane)
 
 
 class Follow:
@@ -68,7 +67,8 @@ class Follow:
         return f"task {task.name} of {self._response.title}" if task is not None else f"tasks of {self._response.title}"
 
     def run(self, worker: Worker) -> None:
+        self._dispatcher.in_line.popleft()
         worker.dispatch()  # no answer waits for a task
         task = self._task = self._dispatcher.follow(self._response, here=True)
         if task is not None:
-            self._dispatcher.finish(task)
+            self._dispatcher.call(task, self._dispatcher.on_threads)

@@ -20,6 +20,9 @@ from hendrix.errors import LocalError
 
 Function = Callable[..., Any]
 
+# Status codes that stop a task which says nothing else.
+NO_GO = parse(DEFAULT)
+
 
 class NoResponse(LocalError):
     """There is no response here that the task could follow, and ``fail_without_response`` was asked for."""
@@ -122,14 +125,14 @@ class CrosstownTraffic:
     ) -> Task:
         if not callable(function):
             raise TypeError(f"crosstown_traffic decorates what can be called, not {function!r}")
-        name = name or name_of(function)
+        name = name or getattr(function, "__qualname__", None) or name_of(function)
         portable = Portable(function, name) if process else None
         for carry in carrying:
             function = carry(function)
         task = Task(
             function,
             name,
-            parse(DEFAULT if no_go_status_codes is None else no_go_status_codes),
+            NO_GO if no_go_status_codes is None else parse(no_go_status_codes),
             same_thread=same_thread,
             serial=serial,
             portable=portable,

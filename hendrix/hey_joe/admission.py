@@ -107,7 +107,8 @@ def accept(
         connection = EventStream(*common)
     elif connection is None:
         connection = LongPoll(common[0], replace(terms, on_open=None, on_close=None), *common[2:])
-    response.successor = connection
+    if environ["REQUEST_METHOD"] != "HEAD":  # which asks for nothing but the view's fields
+        response.successor = connection
     return connection
 
 

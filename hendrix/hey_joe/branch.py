@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from hendrix.errors import LocalError
 from hendrix.hey_joe.inbox import CHARACTERS, MESSAGES, Inbox, Subscriber
 from hendrix.hey_joe.inlet import Inlet
-from hendrix.hey_joe.message import Message, encoded
+from hendrix.hey_joe.message import OVERLOAD, Message, encoded
 from hendrix.hey_joe.queues import EXPIRES
 from hendrix.hey_joe.rules import Rule, Rules
 from hendrix.hey_joe.topics import Index, check_pattern, check_topic
@@ -66,15 +66,15 @@ class Branch:
         self._hearing: Index[Member] = Index()
         self._numbers = itertools.count(1)
         self._asked: dict[int, Callable[..., object]] = {}
-        self._held = False
+        self._parts: dict[int, list[Message]] = {}
         self.rules = Rules()
         self.jobs: Jobs | None = None
         self.thread = threading.get_ident()
         self.alive = True
         uplink.received, uplink.lost, uplink.room = self._received, self.close, self._drain
         self._take: dict[str, Callable[..., None]] = {
-            "message": self._message, "gap": self._gap, "joined": self._answered, "answer": self._answer, "reply": self._answered,
-            "job": self._job,
+            "message": self._message, "gap": self._gap, "part": self._part, "joined": self._joined, "answer": self._answer,
+            "reply": self._answered, "job": self._job,
         }  # fmt: skip
 
     # Any thread.
@@ -105,7 +105,8 @@ class Branch:
 
         :param then: what the consumer returns is published on this topic.
         :param expires: seconds after which nobody begins it any more.
-        :param replied: called on the reactor thread with whether it was done, and what the consumer returned as JSON or why it was not.
+        :param replied: called on the reactor thread, or here and now, with whether it was done, and what the consumer returned as JSON
+            or why it was not.
         :raises BadTopic, BadPayload: nothing is sent.
         :raises NoHub: the process ends.
         """
@@ -118,12 +119,13 @@ class Branch:
         if replied is not None:
             number = next(self._numbers)
             self._asked[number] = replied
-        self._put(["enqueue", queue, number, then, float(expires), text], len(text))
+        if not self._put(["enqueue", queue, number, then, float(expires), text], len(text)) and number is not None:
+            self._answered(number, False, f"{queue}: the message was lost: {OVERLOAD}")
 
-    def _put(self, entry: Entry, size: int = 0) -> None:
+    def _put(self, entry: Entry, size: int = 0) -> bool:
         if not self.alive:
             raise NoHub("the hub has gone: this process is about to end")
-        self._inlet.put(entry, size)
+        return self._inlet.put(entry, size)
 
     # Connections. From here on the reactor thread.
 
@@ -147,7 +149,7 @@ class Branch:
 
     def history(self, topic: str) -> Deferred[list[Message]]:
         """The messages that are kept of the topic."""
-        return self._ask("history", check_topic(topic, own=True)).addCallback(lambda entries: [self._made(*entry[1:]) for entry in entries])
+        return self._ask("history", check_topic(topic, own=True))
 
     def rule(self, pattern: str, rule: Rule) -> None:
         """Say what is kept of topics, and what becomes of messages for slow subscribers."""
@@ -215,7 +217,7 @@ class Branch:
             return  # we are called again when there is room
         entries, missed = self._inlet.take()
         for entry in entries:
-            self._outbox.add(entry)
+            self._outbox.add(entry, len(entry[-1]))
         for (what, name), count in missed.items():
             self._outbox.add(["missed" if what == "publish" else "unqueued", name, count])
         self._outbox.flush()
@@ -272,7 +274,13 @@ class Branch:
             answered(*values)
 
     def _answer(self, number: int, value: Any) -> None:
-        self._answered(number, True, value)
+        self._answered(number, True, self._parts.pop(number, []) if value is None else value)
+
+    def _part(self, number: int, messages: list[Entry]) -> None:
+        self._parts.setdefault(number, []).extend(self._made(*entry[1:]) for entry in messages)
+
+    def _joined(self, number: int, position: str, gaps: list[tuple[str, str]]) -> None:
+        self._answered(number, position, gaps, self._parts.pop(number, []))
 
     def _job(self, number: int, queue: str, wanted: bool, topic: str, id: str, time: float, payload_text: str) -> None:
         assert self.jobs is not None  # who has none serves no queue
@@ -316,7 +324,7 @@ class Member(Inbox):
             self._branch.hear(self, [pattern for pattern in patterns if pattern in self.patterns])
             for pattern, reason in gaps:
                 self.miss(pattern, None, reason)
-            self.make_up([self._branch._made(*entry[1:]) for entry in messages])
+            self.make_up(messages)
             answer.callback(position)
 
         self._branch.ask_join(self, patterns, joined)

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from hendrix.crosstown.around import around
 from hendrix.errors import PeerError
+from hendrix.hey_joe.hendrix5 import Participant, followups
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.topics import check_pattern
 from hendrix.threads.worker import Worker
@@ -46,7 +47,7 @@ TOO_SLOW = 4008
 GONE = 1006
 
 # What waits for the handlers.
-OPEN, MESSAGE, CLOSE, END = range(4)
+OPEN, MESSAGE, CLOSE, FOLLOWUP, END = range(5)
 
 
 class Wire(Protocol):
@@ -62,7 +63,7 @@ class Wire(Protocol):
     def abort(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a client was let in; see `hendrix.hey_joe.accept` for each."""
 
@@ -92,8 +93,8 @@ class Connection:
     inline: ClassVar[bool] = False  # for what is around its handlers, as around a task
     thread_lives_on: ClassVar[bool] = True
     __slots__ = (
-        "_early", "_handling", "_heard", "_house", "_member", "_outbox", "_posted", "_queued", "_room", "_wire", "_worker", "closed",
-        "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
+        "_early", "_handled", "_handling", "_heard", "_house", "_member", "_outbox", "_parting", "_posted", "_queued", "_room", "_stopped",
+        "_wire", "_worker", "closed", "code", "id", "in_line", "path", "queue", "refusal", "state", "terms", "user", "user_key",
     )  # fmt: skip
 
     def __init__(
@@ -110,12 +111,14 @@ class Connection:
         self.closed: int | None = None  # the code it was closed with
         self._outbox: list[bytes] | None = None  # on its way to the reactor
         self._posted = 0  # bytes of it
+        self._parting = False  # the application has closed it
         self._room: threading.Event | None = None
         self._heard = 0.0
         # Of the handlers' side.
         self.queue: deque[tuple[int, Any]] | None = None
-        self._queued = 0
+        self._queued = self._handled = 0  # bytes of messages that have come, and of those that a handler has had
         self.in_line = False
+        self._stopped = False  # the client is not read
         self._handling = 0  # the thread
         self._worker: Worker | None = None
 
@@ -135,10 +138,10 @@ class Connection:
         In a handler of this connection it waits while the client is too slow, but not for ever. Anywhere else it returns at once, and a
         client that is too slow is disconnected with the code 4008.
 
-        :returns: False if the connection is closed already.
+        :returns: False if the connection is closed, or about to be.
         :raises TypeError: for what is neither, and not JSON.
         """
-        if self.closed is not None:
+        if self.closed is not None or self._parting:
             return False
         frame = self._encode(data if isinstance(data, (str, bytes)) else _json(data))
         if self._posted + (self._wire.pending if self._wire is not None else 0) > MOST_UNSENT and not self._wait_for_room():
@@ -164,7 +167,8 @@ class Connection:
 
         :raises ValueError: for a code that may not be sent.
         """
-        self._post(self.shut, self._checked(code), reason)
+        code, self._parting = self._checked(code), True
+        self._post(self.shut, code, reason)
 
     def subscribe(self, topic: str, since: str | None = None) -> None:
         """Have the client get the messages of a topic, or of those that a pattern matches.
@@ -352,10 +356,10 @@ class Connection:
             self._queued += len(value)
         self._house.start(self)
 
-    @property
-    def _full(self) -> bool:
+    def full(self) -> bool:
+        """Whether enough waits for the handlers. Any thread."""
         queue = self.queue
-        return queue is not None and (len(queue) >= MOST_WAITING or self._queued > self.terms.max_message)
+        return queue is not None and (len(queue) >= MOST_WAITING or self._queued - self._handled > self.terms.max_message)
 
     def run(self, worker: Worker) -> None:
         """A turn with a worker."""
@@ -366,7 +370,6 @@ class Connection:
         self._worker, self._handling = worker, threading.get_ident()
         began = clock()
         while True:
-            was_full = self._full
             try:
                 what, value = queue.popleft()
             except IndexError:
@@ -375,13 +378,13 @@ class Connection:
                     return
                 self._handling = threading.get_ident()
                 continue
-            if what == MESSAGE:
-                self._queued -= len(value)
             if what == END:
                 self._post(self.end, value)
             else:
                 self._handle(what, value)
-            if was_full and not self._full:
+            if what == MESSAGE:
+                self._handled += len(value)
+            if self._stopped and not self.full():
                 house.post(self.go_on)
             if clock() - began > TURN:
                 self._handling = 0
@@ -395,10 +398,11 @@ class Connection:
         """The handler has caught up: read on (reactor thread)."""
 
     def _handle(self, what: int, value: Any) -> None:
-        handler = (self.terms.on_open, self.terms.on_message, self.terms.on_close)[what]
-        if handler is None or (what == MESSAGE and self.closed is not None):
-            return
-        arguments = (self,) if what == OPEN else (self, value)
+        terms = self.terms
+        handler = followups.get(value) if what == FOLLOWUP else (terms.on_open, terms.on_message, terms.on_close)[what]
+        if handler is None or (what == MESSAGE and self._parting):
+            return  # what a client has sent before it went is handled, what comes after our own last word is not
+        arguments = (self,) if what == OPEN else (Participant(self),) if what == FOLLOWUP else (self, value)
         try:
             if around:
                 with ExitStack() as stack:
@@ -408,9 +412,10 @@ class Connection:
             else:
                 handler(*arguments)
         except BaseException as error:  # SystemExit too: the connection must not stay in line
-            name = ("on_open", "on_message", "on_close")[what]
+            name = ("on_open", "on_message", "on_close", "a follow-up")[what]
             log.failure("{name} of {connection} raised {error}", name=name, connection=self, error=type(error).__name__)
-            if not self.terms.keep_on_error:
+            if not terms.keep_on_error:
+                self._parting = True
                 self._post(self.shut, 1011, "the server failed")
 
     def _wait_for_room(self) -> bool:

@@ -26,7 +26,8 @@ Entries that go to a branch::
 
     ["message", topic, id, time, payload]
     ["gap", topic, count or null, reason]
-    ["joined", number, position, [[pattern, reason], ...], [message, ...]]
+    ["part", number, [message, ...]]                      of what is then joined or answered
+    ["joined", number, position, [[pattern, reason], ...]]
     ["job", job, queue, wanted, topic, id, time, payload]   wanted: somebody wants the result
     ["reply", number, true, result] or ["reply", number, false, why]
     ["answer", number, value]
@@ -39,22 +40,20 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.logger import Logger
 
 from hendrix.hey_joe.members import Presence
 from hendrix.hey_joe.memory import History
 from hendrix.hey_joe.message import OVERLOAD, Message, encoded
-from hendrix.hey_joe.queues import EXPIRES, FAILED, Job, Queue, Queues
+from hendrix.hey_joe.queues import FAILED, Job, Queue, Queues
+from hendrix.hey_joe.remote import Feed, Listener, Remote, entry_of
 from hendrix.hey_joe.rules import Rule, Rules
 from hendrix.hey_joe.topics import Index, is_exact
-from hendrix.hey_joe.uplink import Entry, Outbox, Uplink
+from hendrix.hey_joe.uplink import Uplink
 
 log = Logger(namespace="hendrix.hey_joe")
-
-# Characters of payloads that wait for a process that is behind; above it, it misses messages, and hears of it.
-BEHIND = 16 << 20
 
 
 class Hub:
@@ -182,7 +181,8 @@ class Hub:
         since = {pattern: id for pattern, id in patterns.items() if id is not None}
         messages, gaps = self.history.after(since)
         at = self.history.position
-        remote.add(["joined", number, at, [[gap.topic, gap.reason] for gap in gaps], [_entry(each) for each in messages]])
+        remote.add_parts(number, messages)
+        remote.add(["joined", number, at, [[gap.topic, gap.reason] for gap in gaps]])
         for pattern in patterns:
             if not remote.join(member, pattern):
                 continue
@@ -211,7 +211,8 @@ class Hub:
         if question == "presence":
             value = self.presence.of(argument)
         elif question == "history":
-            value = [_entry(message) for message in self.history.of(argument)]
+            value = None
+            remote.add_parts(number, self.history.of(argument))
         remote.add(["answer", number, value])
 
     # Queues.
@@ -242,7 +243,7 @@ class Hub:
     def _send_job(self, remote: Remote, job: Job[Remote]) -> None:
         message = job.message
         wanted = job.then is not None or job.asker is not None
-        remote.add(["job", job.number, job.queue.name, wanted, *_entry(message)[1:]], message.size)
+        remote.add(["job", job.number, job.queue.name, wanted, *entry_of(message)[1:]], message.size)
 
     def _done(self, remote: Remote, number: int, result: str | None) -> None:
         job = self.queues.done(number)
@@ -269,97 +270,3 @@ class Hub:
                 job.asker[0].add(["reply", job.asker[1], False, f"{name}: the message was lost: {reason}"])
         if job.queue.pattern is None:
             self._announce(f"$queue.{name}", {"queue": name, "lost": job.message.id, "count": 1, "reason": reason})
-
-
-class Listener(Protocol):
-    """Who is given the messages of topics."""
-
-    def give(self, message: Message) -> None: ...
-
-
-class Feed:
-    """A queue as a listener: that of a handler of events."""
-
-    def __init__(self, queues: Queues[Remote], queue: Queue[Remote]) -> None:
-        self._queues, self._queue = queues, queue
-
-    def give(self, message: Message) -> None:
-        self._queues.put(self._queue, message, EXPIRES)
-
-
-class Remote:
-    """A process at the other end of its uplink.
-
-    :ivar members: the patterns of each of its subscribers.
-    :ivar patterns: how many of them have each.
-    """
-
-    def __init__(self, uplink: Uplink, counts: Counter[str]) -> None:
-        self._uplink, self._outbox, self._counts = uplink, Outbox(uplink), counts
-        self._behind: Counter[str] = Counter()
-        self.members: dict[int, set[str]] = {}
-        self.patterns: Counter[str] = Counter()
-        self.lost = False
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to send now."""
-        return bool(self._outbox) and not self._uplink.congested
-
-    def add(self, entry: Entry, size: int = 0) -> None:
-        if not self.lost:
-            self._outbox.add(entry, size)
-
-    def give(self, message: Message) -> None:
-        if self._behind or (self._outbox.size > BEHIND and self._uplink.congested):
-            self._behind[message.topic] += 1
-            self._counts["missed"] += 1
-        else:
-            self._outbox.add(_entry(message), message.size)
-
-    def miss(self, topic: str, count: int) -> None:
-        """Messages that never came here are lost."""
-        self.add(["gap", topic, count, OVERLOAD])
-
-    def flush(self) -> None:
-        self._outbox.flush()
-
-    def catch_up(self) -> None:
-        """It takes messages again: first what has waited, then word of what could not."""
-        self.flush()
-        if self._behind:
-            log.warn("a process was too slow for {count} messages, which it misses", count=self._behind.total())
-            for topic, count in self._behind.items():
-                self.miss(topic, count)
-            self._behind.clear()
-            self.flush()
-
-    def join(self, member: int, pattern: str) -> bool:
-        """False if it had joined."""
-        patterns = self.members.setdefault(member, set())
-        if pattern in patterns:
-            return False
-        patterns.add(pattern)
-        self.patterns[pattern] += 1
-        return True
-
-    def leave(self, member: int, pattern: str) -> bool:
-        """False if it was not there."""
-        patterns = self.members.get(member, set())
-        if pattern not in patterns:
-            return False
-        patterns.discard(pattern)
-        if not patterns:
-            del self.members[member]
-        self.patterns[pattern] -= 1
-        if not self.patterns[pattern]:
-            del self.patterns[pattern]
-        return True
-
-
-def _entry(message: Message) -> Entry:
-    """The entry of a message; made once."""
-    entry: Entry | None = message.frames.get("entry")
-    if entry is None:
-        entry = message.frames["entry"] = ["message", message.topic, message.id, message.time, message.payload_text]
-    return entry

@@ -25,21 +25,23 @@ class Inlet:
         self._size = 0
         self._woken = False
 
-    def put(self, entry: Entry, size: int = 0) -> None:
-        """Add an entry (any thread). If there is no room it is left out, and `take` will tell.
+    def put(self, entry: Entry, size: int = 0) -> bool:
+        """Add an entry (any thread). If there is no room it is left out, which `take` will tell: False.
 
         :param size: characters of its payload.
         """
         with self._lock:
-            if self._missed or len(self._entries) >= self._most or self._size + size > self._characters:
-                self._missed[entry[0], entry[1]] += 1
-            else:
+            fits = not self._missed and len(self._entries) < self._most and self._size + size <= self._characters
+            if fits:
                 self._entries.append(entry)
                 self._size += size
+            else:
+                self._missed[entry[0], entry[1]] += 1
             wake = not self._woken
             self._woken = True
         if wake:
             self._wake()
+        return fits
 
     def take(self) -> tuple[list[Entry], Counter[tuple[str, str]]]:
         """What has come, and how many entries came after it and were left out, by their first two elements."""

@@ -103,7 +103,8 @@ class History:
     def sweep(self) -> None:
         """Let go of what is too old."""
         for past in self._pasts.values():
-            self._expire(past)
+            if past.kept:
+                self._expire(past)
 
     def _offset_of(self, id: str) -> int:
         """Whoever has an id of another epoch has seen nothing of this one, and has missed what came of his own: -1."""

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from hendrix.hey_joe.message import Gap, Message
 
 MARKS = ('{"hey_joe":', '{"hx_subscribe":')
+# Characters of one.
+LONGEST = 1000
 SUBSCRIBE, UNSUBSCRIBE = "subscribe", "unsubscribe"
 # Names with a meaning of their own in hendrix 5, where nobody could subscribe to them.
 RESERVED = ("YOU", "BROADCAST", "SUBSCRIBED", "UNSUBSCRIBED")
@@ -32,8 +34,8 @@ def asks(text: str) -> Asked | None:
     if not text.startswith(MARKS):
         return None
     try:
-        said: Any = json.loads(text)
-    except ValueError:
+        said: Any = json.loads(text) if len(text) <= LONGEST else {"hey_joe": None}
+    except (ValueError, RecursionError):
         return Asked("", "")
     if "hx_subscribe" in said:
         return Asked(SUBSCRIBE, said["hx_subscribe"], old=True) if isinstance(said["hx_subscribe"], str) else Asked("", "")

@@ -40,7 +40,7 @@ class Outbox:
     def __init__(self, uplink: Uplink) -> None:
         self.uplink = uplink
         self.size = 0
-        self._entries: list[Entry] = []
+        self._entries: list[tuple[Entry, int]] = []
         self._flushing = False
 
     def __bool__(self) -> bool:
@@ -48,7 +48,7 @@ class Outbox:
 
     def add(self, entry: Entry, size: int = 0) -> None:
         """:param size: characters of its payload."""
-        self._entries.append(entry)
+        self._entries.append((entry, size))
         self.size += size
 
     def flush(self) -> None:
@@ -63,13 +63,17 @@ class Outbox:
             self._flushing = False
 
     def _send(self) -> None:
-        entries, self._entries, self.size = self._entries, [], 0
-        start = size = 0
-        for end, entry in enumerate(entries, 1):
-            size += len(entry[-1]) if isinstance(entry[-1], str) else 0
-            if size > CHUNK or end == len(entries):
-                self.uplink.send({"entries": entries[start:end]})
-                start, size = end, 0
+        waiting, self._entries, self.size = self._entries, [], 0
+        entries: list[Entry] = []
+        size = 0
+        for entry, more in waiting:
+            entries.append(entry)
+            size += more
+            if size > CHUNK:
+                self.uplink.send({"entries": entries})
+                entries, size = [], 0
+        if entries:
+            self.uplink.send({"entries": entries})
 
 
 class Direct:

@@ -7,7 +7,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from hendrix.errors import PeerError
-from hendrix.hey_joe.connection import END, GONE, HIGH_WATER, MESSAGE, Connection, Wire
+from hendrix.hey_joe.connection import END, FOLLOWUP, GONE, HIGH_WATER, MESSAGE, Connection, Wire
+from hendrix.hey_joe.hendrix5 import BROADCAST, followups
 from hendrix.hey_joe.message import Gap, Message
 from hendrix.hey_joe.requests import RESERVED, UNSUBSCRIBE, Asked, answer, asks, old
 from hendrix.hey_joe.topics import BadTopic, check_pattern, is_exact, matches
@@ -17,14 +18,15 @@ from hendrix.wire.websocket import BINARY, CLOSE, FAILED, PING, Decoder, Handsha
 # Seconds that a client has to answer a close frame.
 CLOSING = 5.0
 
-NO_STATUS = 1005
+# Topics to which a client may subscribe by itself.
+MOST_TOPICS = 1000
 
 
 class WebSocket(Connection):
     """One of them."""
 
     kind = "WebSocket"
-    __slots__ = ("_asked", "_bits", "_closing", "_deaf", "_decoder", "_old", "_pinged", "_said", "_spoke", "_stopped", "subprotocol")
+    __slots__ = ("_asked", "_bits", "_closing", "_deaf", "_decoder", "_old", "_pinged", "_said", "_spoke", "subprotocol")
 
     def __init__(self, *common: Any, asked: Handshake | None = None, subprotocol: str = "") -> None:
         super().__init__(*common)
@@ -34,9 +36,9 @@ class WebSocket(Connection):
         self._decoder: Decoder | None = None
         self._closing = 0.0  # since when it is being closed by us
         self._said = 0  # the code that we close with
-        self._pinged = self._deaf = False
+        self._pinged = 0.0  # when it was asked whether it is there, and has not answered yet
+        self._deaf = False
         self._old = False  # it speaks as the clients of hendrix 5
-        self._stopped = False  # the client is not read
 
     def _opening(self, fields: Fields, stamp: Stamp) -> bytes:
         asked, self._asked = self._asked, None
@@ -76,7 +78,7 @@ class WebSocket(Connection):
         super().opened(wire)
 
     def received(self, data: bytes) -> None:
-        self._heard, self._pinged = time.monotonic(), False
+        self._heard, self._pinged = time.monotonic(), 0.0
         if self._deaf:
             return
         decoder = self._decoder
@@ -124,12 +126,16 @@ class WebSocket(Connection):
             self._asked_for(asked)
         elif self.terms.on_message is not None:
             self._happened(MESSAGE, value)
-            if self._full:
+            if self.full():
                 self._stop()
+                if not self.full():  # raise the flag first, look second: the worker looks for it when it has done a message
+                    self._house.post(self.go_on)
 
     def _asked_for(self, asked: Asked) -> None:
         """The client wants a topic, or no longer."""
-        self._old = self._old or asked.old
+        if asked.old and not self._old:
+            self._old = True
+            self._subscribe({BROADCAST: None})
         if asked.verb == UNSUBSCRIBE:
             self._unsubscribe(asked.topic)
             self._say(answer("unsubscribed", asked.topic))
@@ -137,6 +143,8 @@ class WebSocket(Connection):
             pass
         elif not asked.verb:
             self._say(answer("refused", asked.topic, reason="that is not understood"))
+        elif self._member is not None and len(self._member.patterns) >= MOST_TOPICS:
+            self._say(answer("refused", asked.topic, reason="there are too many topics already"))
         elif not self._may(asked.topic):
             self._say(answer("refused", asked.topic, reason="that topic is not for this connection"))
         else:
@@ -153,7 +161,12 @@ class WebSocket(Connection):
     def _stands_at(self, id: str, patterns: tuple[str, ...]) -> None:
         stands = {} if self._member else {"id": id}  # what it has still to take must not be left out when it comes back
         for pattern in patterns:
-            self._say(f"Subscribed to {pattern}" if self._old else answer("subscribed", pattern, **stands))
+            if not self._old:
+                self._say(answer("subscribed", pattern, **stands))
+            elif pattern in followups:
+                self._happened(FOLLOWUP, pattern)
+            elif pattern != BROADCAST:
+                self._say(f"Subscribed to {pattern}")
 
     def _say(self, text: str) -> None:
         self._transmit(self._encode(text))
@@ -167,7 +180,7 @@ class WebSocket(Connection):
     def go_on(self) -> None:
         """There is room again, for all one knows."""
         wire = self._wire
-        if not self._stopped or wire is None or self._full or wire.pending > HIGH_WATER:
+        if not self._stopped or wire is None or self.full() or wire.pending > HIGH_WATER:
             return
         self._stopped = False
         self._decode()
@@ -224,17 +237,16 @@ class WebSocket(Connection):
         wire, terms = self._wire, self.terms
         if wire is None:
             return
-        silent = now - self._heard
         if self._closing:
             if now - self._closing > CLOSING:
                 self._abort(self._said)
             return
         if terms.heartbeat and not self._stopped:
-            if silent > 2 * terms.heartbeat:
+            if self._pinged and now - self._pinged > terms.heartbeat:
                 self._abort(GONE)
                 return
-            if silent > terms.heartbeat and not self._pinged:
-                self._pinged = True
+            if not self._pinged and now - self._heard > terms.heartbeat:
+                self._pinged = now
                 wire.write(self._house.encoder.ping())
         if terms.idle_timeout and now - self._spoke > terms.idle_timeout:
             self.shut(1000, "idle")

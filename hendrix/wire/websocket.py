@@ -234,8 +234,9 @@ class Decoder:
         """The next of (TEXT, str), (BINARY, bytes), (PING, bytes), (PONG, bytes), (CLOSE, (code, reason)), (FAILED, (code, reason)); None
         if there is none yet. Nothing comes after CLOSE and FAILED; let go of the decoder then.
         """
+        frames = self._frames
         try:
-            while (frame := self._frames.process_buffer()) is not None:
+            while frames.buffer and (frame := frames.process_buffer()) is not None:
                 opcode = frame.opcode
                 if opcode is CLOSE:
                     return CLOSE, _closing(frame)

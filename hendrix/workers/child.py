@@ -6,6 +6,7 @@ the parent has gone.
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import json
 import os
@@ -37,7 +38,7 @@ from hendrix.wsgi.loading import load
 
 
 def main() -> None:
-    """Be a worker. Ends with SystemExit."""
+    """Be a worker."""
     end = socket.socket(fileno=LINK)
     os.set_inheritable(LINK, False)
     given = json.loads(end.makefile("rb", buffering=0).readline() or b"null")
@@ -89,10 +90,16 @@ class Worker:
         self._code: int | None = None
 
     def run(self) -> None:
-        """Until the end of the process."""
+        """Until the end."""
+        atexit.register(self._exit)  # the first, so that it is called last
         self._reactor.callWhenRunning(self._start)
         self._reactor.run()
-        raise SystemExit(self._code)
+
+    def _exit(self) -> None:
+        """Nothing is left to be put away but the interpreter itself, which with uvloop hangs in that."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(self._code or 0)
 
     def _start(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
@@ -105,7 +112,8 @@ class Worker:
         self._life.send({"ready": self._serving.web.app_name})
 
     def _beat(self) -> None:
-        self._life.send({"beat": {"tree": data(self._root)}})
+        if not self._life.congested:
+            self._life.send({"beat": {"tree": data(self._root)}})
         crew = self._serving.crew.crew
         if crew is not None and not self._leaving:
             self._age.look(crew.requests)
@@ -128,7 +136,7 @@ class Worker:
                 self._serving.reopen_logs()
 
     def _terminate(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self._leave, True)
+        self._reactor.callFromThread(self._life.send, {"wish": "it was told to end"})
 
     def _leave(self, patient: bool) -> None:
         """Drain and end. Who is not told to be patient any longer makes haste."""

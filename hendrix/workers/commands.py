@@ -26,14 +26,14 @@ class OfWorkers:
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
 
-    async def reload(self, arguments: dict[str, Any]) -> dict[str, int]:
-        return {"reloaded": await self._workers.reload()}
+    async def reload(self, arguments: dict[str, Any]) -> str:
+        return f"{await self._workers.reload()} workers with new code"
 
-    async def workers(self, arguments: dict[str, Any]) -> dict[str, int]:
+    async def workers(self, arguments: dict[str, Any]) -> int:
         count = len(self._workers.slots)
         if "to" in arguments:
             count = await self._workers.set_count(_number(arguments["to"], count))
-        return {"workers": count}
+        return count
 
     async def threads(self, arguments: dict[str, Any]) -> list[Any]:
         """Of each worker that answers."""

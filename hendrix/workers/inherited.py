@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IListeningPort
 
 from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.shared import OnSharedSocket, SharedPort, over_tls
-from hendrix.channel.sockets import Listener, Reception, Sockets
+from hendrix.channel.sockets import AS_IT_IS, Listener, Reception, Sockets
 from hendrix.channel.tls import Pem
 from hendrix.workers.process import FIRST_SOCKET
 
@@ -26,7 +26,7 @@ def legacy(listener: Listener) -> dict[str, Any]:
     certificates = listener.certificates
     return {
         "description": listener.description,
-        "plain": listener.plain,
+        "as_it_is": listener.portable == AS_IT_IS,
         "pem": None if certificates is None else vars(certificates.pem),
         "endpoint": listener.description if listener.portable else FORWARDED,
     }
@@ -56,9 +56,9 @@ class InheritedSockets(Sockets):
         reactor, reception, description = self._reactor, Reception(), legacy["description"]
 
         def add(port: IListeningPort) -> None:
-            self.listeners.append(Listener(description, port, reception, AVAILABLE and legacy["plain"]))
+            self.listeners.append(Listener(description, port, reception, AVAILABLE and legacy["as_it_is"]))
 
-        if legacy["plain"]:
+        if legacy["as_it_is"]:
             add(SharedPort(reactor, listening, reception))
         elif legacy["pem"] is not None:
             add(SharedPort(reactor, listening, over_tls(Pem(**legacy["pem"]).context_factory(), reception)))

@@ -27,6 +27,8 @@ log = Logger(namespace="hendrix.workers")
 LINK, FIRST_SOCKET = 3, 4
 # Seconds between two signs of life of a worker.
 BEAT = 1.0
+# The least number of these that count as standing still: a machine may be busy.
+LEAST = 3.0
 # Seconds that a worker has to come up, if the time limit for one that stands still is not longer: it imports the application meanwhile.
 TO_START = 120.0
 # Seconds from the signal that makes a stuck worker dump its stacks, and end of it, to the one that ends it in any case.
@@ -64,12 +66,12 @@ class Process(ProcessProtocol):
         self._silence = 0.0
         self._last_words = ""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
+            self._spawn(theirs.fileno(), sockets)
             ours.sendall(encode(baggage))
             self.link = Link.on(reactor, ours, commands)
-            self._life = self.link.channel("life")
-            self._life.received, self._life.lost = self._heard, self._link_lost
-            self._spawn(theirs.fileno(), sockets)
+        self._life = self.link.channel("life")
+        self._life.received, self._life.lost = self._heard, self._link_lost
         self._log = FromWorker(f"{name} pid {self.pid}")
 
     def _spawn(self, link: int, sockets: list[int]) -> None:
@@ -93,8 +95,12 @@ class Process(ProcessProtocol):
         self._go("drain")
 
     def stop(self) -> None:
-        """Have it end, as all the others do."""
-        self._go("stop")
+        """Have it end, as all the others do. One that does not serve yet has nothing to put in order."""
+        if self.serving or self.ready.called:
+            self._go("stop")
+        else:
+            self.told_to_go = True
+            self.kill()
 
     def _go(self, how: str) -> None:
         self.told_to_go = True
@@ -142,7 +148,7 @@ class Process(ProcessProtocol):
     def look(self, seconds: float) -> None:
         """So many seconds have passed since the last look, in which this process has listened: is it alive?"""
         self._silence += seconds
-        limit = self._timeout if self.serving else max(self._timeout, TO_START)
+        limit = max(self._timeout, LEAST if self.serving else TO_START)
         if self._timeout and self._silence > limit:
             self._silence = float("-inf")
             log.error(

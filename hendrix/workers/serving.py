@@ -107,8 +107,8 @@ class Serving:
         commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
         add_threads(commands, lambda: self.crew.crew)
 
-    def _reloaded(self, arguments: dict[str, Any]) -> dict[str, str]:
-        return {"reloaded": self._reload()}
+    def _reloaded(self, arguments: dict[str, Any]) -> str:
+        return self._reload()
 
     def _reload(self) -> str:
         self._sockets.renew_certificates()

@@ -25,7 +25,7 @@ def bash(tmp_path, *words):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["hx", "t"], ["tree", "threads"]),
+        (["hx", "th"], ["threads"]),
         (["hx", "--access"], ["--access-log=", "--access-log-format="]),
         (["hx", "serve", "--nodae"], ["--nodaemon"]),
         (["hx", "--access-log-format", "="], ["combined", "json"]),

@@ -103,6 +103,7 @@ def test_the_tree_is_that_of_the_design_and_nothing_is_imported_for_it(capsys):
         "├─ hub                     memory, 0 topics, 0 subscribers",
         "├─ crew                    8 threads (0 busy, backlog 0)",
         "├─ crosstown               at most 7 tasks at a time",
+        "├─ connections             none",
         "└─ web                     no.such.module on tcp:8000",
     ]
 

@@ -200,6 +200,17 @@ def test_no_more_than_so_many_at_a_time_and_nothing_is_dropped(make, trail):
     assert trail == list("fghabcde") and dispatcher.idle
 
 
+def test_a_job_that_follows_runs_its_first_task_before_those_that_find_no_room(make, trail):
+    crew, dispatcher, response = pair(threads=2, queue=3)
+    for name in "abcdefgh":
+        dispatcher.queue(response, make(name))
+    dispatcher.is_out(response)
+    crew.step()
+    assert trail == ["a", "g", "h"] and dispatcher.counts.overflowed == 2 and dispatcher.waiting == 3
+    crew.step_all()
+    assert trail == list("aghbcdef") and dispatcher.idle
+
+
 def test_a_place_stands_in_line_again_after_each_task(make, trail):
     crew, dispatcher, response = pair(threads=1)
     for name in "ab":
@@ -283,6 +294,21 @@ def test_the_gate_sees_the_status_and_an_application_that_raises_counts_as_500(m
     crew.step_all()
     assert trail == (["a", "open"] if runs else ["open"])
     assert task.state == (DONE if runs else NO_GO) and dispatcher.counts.gated == (not runs) and dispatcher.idle
+
+
+def test_a_stopped_task_that_raises_holds_up_nobody(make, trail):
+    class Loud(Task):
+        def stop(self, code):
+            super().stop(code)
+            raise LookupError("whoever hears of it")
+
+    crew, dispatcher, response = pair(threads=1)
+    dispatcher.queue(response, make("a"))
+    dispatcher.queue(response, loud := Loud(list, "loud", parse(["200"])))
+    dispatcher.queue(response, make("b"))
+    dispatcher.is_out(response)
+    crew.step_all()
+    assert trail == ["a", "b"] and loud.state == NO_GO and dispatcher.counts.gated == 1 and dispatcher.idle
 
 
 def test_a_client_that_left_stops_only_what_says_so(make, trail):

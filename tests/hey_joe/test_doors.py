@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hubs import Reader, Tree
@@ -73,6 +74,7 @@ def test_nonsense_makes_no_token(secret, patterns, seconds):
 def tree(monkeypatch):
     tree = Tree()
     monkeypatch.setattr(branches, "current", tree.branches[0])
+    monkeypatch.delitem(sys.modules, "django.conf", raising=False)
     return tree
 
 
@@ -142,6 +144,15 @@ def test_everything_else_is_the_applications(tree):
 def test_at_the_end_the_answer_is_503(tree, monkeypatch):
     monkeypatch.setattr(branches, "current", None)
     assert post()[0] == 503
+
+
+def test_without_a_secret_that_of_django_is_used(tree, monkeypatch):
+    settings = SimpleNamespace(configured=True, SECRET_KEY=SECRET)
+    monkeypatch.setitem(sys.modules, "django.conf", SimpleNamespace(settings=settings))
+    assert post(secret=None)[0] == 202
+    assert post(secret="another secret of ours")[0] == 401
+    settings.configured = False
+    assert post(secret=None)[0] == 403
 
 
 # Commands.

@@ -285,6 +285,17 @@ def test_a_reply_that_will_not_come_is_an_error(current):
         reply.wait(1)
 
 
+def test_a_message_for_which_there_is_no_room_has_its_reply(current):
+    current[0].branch._inlet._most = 1
+    first, second = hey_joe.enqueue("q", 1), hey_joe.enqueue("q", 2)
+    with pytest.raises(Failed, match="q: the message was lost: overload"):
+        second.wait(1)
+    with pytest.raises(TimeoutError):
+        first.wait(0)
+    current[0].tree.settle()
+    assert current[0].tree.hub.queues.waiting == 1
+
+
 def test_waiting_inside_a_handler_raises(current, in_each):
     raised = []
 

@@ -8,7 +8,7 @@ import pytest
 from hubs import Reader, Tree
 from hypothesis import given, strategies as st
 
-from hendrix.hey_joe import hub as hub_module
+from hendrix.hey_joe import remote
 from hendrix.hey_joe.branch import NoHub
 from hendrix.hey_joe.message import LARGEST, BadPayload
 from hendrix.hey_joe.rules import Rule
@@ -210,6 +210,21 @@ def test_history_can_be_asked_for(tree):
     assert [message.payload for message in found[1]] == [2, 3]
 
 
+def test_much_history_comes_in_parts(tree):
+    tree.branches[0].rule("a", Rule(history=20))
+    publish(tree, 0, *["x" * 100_000] * 20)
+    tree.settle()
+    reader = Reader(tree.branches[1], "a", since="e-0")
+    found = []
+    tree.branches[1].history("a").addCallback(found.append)
+    tree.wires[1][0].step()
+    tree.wires[1][0].step()
+    assert len(tree.wires[1][1].coming) > 8 and all(len(line) < 500_000 for line in tree.wires[1][1].coming)
+    tree.settle()
+    assert reader.ids == list(range(1, 21)) and len(found[0]) == 20
+    assert not tree.branches[1]._parts
+
+
 # Presence.
 
 
@@ -288,7 +303,7 @@ def test_a_question_that_is_not_answered_any_more_fails(tree):
 
 
 def test_a_process_that_is_behind_misses_messages_and_its_subscribers_hear_of_it(tree, monkeypatch):
-    monkeypatch.setattr(hub_module, "BEHIND", 100)
+    monkeypatch.setattr(remote, "BEHIND", 100)
     slow, fast = Reader(tree.branches[0], "a"), Reader(tree.branches[1], "a")
     tree.settle()
     tree.wires[0][0].block()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 import json
@@ -28,6 +29,7 @@ class Crossing(Site):
         self._line.listen()
         self._control = None
         self._news = []
+        self._news_of = collections.defaultdict(list)
         self._more = threading.Condition()  # its lock may be taken twice
         super().__init__("crossing:app", *arguments, env={"CONTROL": str(path), **(env or {})}, **options)
 
@@ -44,7 +46,9 @@ class Crossing(Site):
             self._more.notify_all()
         while data := self._control.recv(65536):
             with self._more:
-                self._news.append(json.loads(data))
+                item = json.loads(data)
+                self._news.append(item)
+                self._news_of[item.get("n")].append(item)
                 self._more.notify_all()
 
     def kill(self):
@@ -60,7 +64,7 @@ class Crossing(Site):
         """What it has told so far."""
         wanted = {key: value for key, value in (("event", event), ("n", n), ("task", task)) if value is not None}
         with self._more:
-            return [item for item in self._news if wanted.items() <= item.items()]
+            return [item for item in (self._news if n is None else self._news_of[n]) if wanted.items() <= item.items()]
 
     def told(self, event, n=None, task=None, count=1, timeout=20):
         """Wait until it has told of so many; gives the last one."""

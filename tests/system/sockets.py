@@ -158,6 +158,51 @@ class Client:
         return int(payload[0])
 
 
+class Stream:
+    """An event stream, read by hand."""
+
+    def __init__(self, site: Site, path: str, fields: dict[str, str] | None = None, address: int = 0) -> None:
+        self.socket = site.connect(address, timeout=30)
+        lines = {"Host": "localhost", "Accept": "text/event-stream", **(fields or {})}
+        request = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{request}\r\n".encode())
+        self._data = b""
+        self.head = self._until(b"\r\n\r\n").decode("latin-1")
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._data:
+            data = self.socket.recv(65536)
+            if not data:
+                raise EOFError(self._data)
+            self._data += data
+        piece, _, self._data = self._data.partition(mark)
+        return piece
+
+    def raw(self) -> str:
+        """The next block, be it a comment or an event."""
+        return self._until(b"\n\n").decode()
+
+    def event(self) -> dict[str, str]:
+        """The fields of the next event."""
+        while (block := self.raw()).startswith(":"):
+            pass
+        return dict(line.split(": ", 1) for line in block.split("\n"))
+
+    def message(self) -> Any:
+        """What the next message says."""
+        event = self.event()
+        assert "event" not in event, event
+        said = json.loads(event["data"])
+        assert event["id"] == said["id"]
+        return said
+
+
 def frame(opcode: int, payload: bytes = b"", *, first: int = 0x80, masked: bool = True, length: int | None = None) -> bytes:
     """A frame by hand.
 

@@ -333,6 +333,22 @@ def test_tasks_take_their_share_of_the_crew_and_requests_are_served_meanwhile():
         assert sorted(item["n"] for item in site.news("start")) == [1, 2, 3, 4, 5]  # two threads may overtake each other in telling
 
 
+def test_when_the_queue_is_full_tasks_run_on_the_thread_that_brings_them_and_none_is_dropped():
+    with Crossing("--threads=3", "--crosstown-threads=1", env={"QUEUE": "2"}) as site, site.client(1) as client:
+        client.send(1, tasks=[{"wait": "go"}])
+        client.read()
+        site.told("start", 1)
+        client.send(2, tasks=[{}] * 5)
+        client.read()
+        for task in (2, 3, 4):
+            site.told("end", 2, task)
+        assert not site.news("start", 2, 0) and not site.news("start", 2, 1)
+        assert site.log.count("2 tasks wait for a thread: task 2.") == 3
+        site.open("go")
+        site.told("end", count=6)
+        assert sorted((item["n"], item["task"]) for item in site.news("start")) == [(1, 0), *((2, task) for task in range(5))]
+
+
 def test_a_task_that_raises_is_logged_with_its_request_and_a_slow_one_with_its_stack(site):
     n = next(numbers)
     with site.client(n) as client:
@@ -438,3 +454,13 @@ def test_under_load_with_failures_disconnects_and_a_signal_each_task_runs_once_o
     assert not lost
     assert len(sent) > TASKS // 2 and len(views) > TASKS // 5
     assert "bug in hendrix" not in log
+
+
+def test_tasks_that_wait_in_line_keep_no_request_out():
+    with Crossing("--threads=2", "--backlog=20", listen=(TCP,)) as site, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(site.client(None)) for _ in range(15)]
+        for _ in range(20):
+            for number, client in enumerate(clients):
+                client.send(1000 + number, size=10)
+            assert {client.read()[0] for client in clients} == {200}
+        site.told("end", count=300)

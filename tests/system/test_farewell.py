@@ -7,8 +7,8 @@ import os
 import signal
 from pathlib import Path
 
-from sockets import CLOSE, Client, endpoints, eventually, seen
-from test_topics import Stream, subscribed
+from sockets import CLOSE, Client, Stream, endpoints, eventually, seen
+from test_topics import subscribed
 
 from certificates import Certificate
 from harness import CLEAN, Site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -124,6 +125,10 @@ def ear(site):
         each.close()
 
 
+alone = pytest.mark.parametrize("site", [0], indirect=True, ids=["alone"])
+"""For what has nothing to do with workers."""
+
+
 def test_each_door_reaches_a_subscriber(site, ear):
     listener = ear("doors.*")
     token = sign(SECRET, ["doors.*"], 600)
@@ -153,6 +158,7 @@ def test_each_door_reaches_a_subscriber(site, ear):
     assert ids == sorted(set(ids))
 
 
+@alone
 def test_a_script_with_nothing_but_the_standard_library_publishes(site, ear):
     listener = ear("script")
     script = (
@@ -163,6 +169,7 @@ def test_a_script_with_nothing_but_the_standard_library_publishes(site, ear):
     assert listener.wait(1) == [1]
 
 
+@alone
 def test_hey_joe_in_another_process_finds_the_control_socket(site, ear):
     listener = ear("other")
     script = "from hendrix import hey_joe; hey_joe.publish('other', {'from': 'elsewhere'})"
@@ -171,6 +178,7 @@ def test_hey_joe_in_another_process_finds_the_control_socket(site, ear):
     assert listener.wait(1) == [{"from": "elsewhere"}]
 
 
+@alone
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -193,6 +201,7 @@ def test_mistakes_are_one_line(site, words, reason):
     assert done.stderr.count("\n") == 1
 
 
+@alone
 def test_hx_token_makes_a_token_for_the_server(site, ear):
     listener = ear("stock.*")
     env = {**os.environ, "HENDRIX_SECRET": SECRET}
@@ -203,6 +212,30 @@ def test_hx_token_makes_a_token_for_the_server(site, ear):
         publish("chat.lobby", 1, url=site.url, token=made.stdout.strip())
 
 
+def manage(site, *words, **more):
+    env = {**os.environ, "HENDRIX_CONTROL": site.control, "HENDRIX_SECRET": SECRET}
+    command = [sys.executable, "manage.py", *words]
+    return subprocess.run(command, cwd=ROOT / "examples/django_site", env=env, capture_output=True, text=True, timeout=PATIENCE, **more)
+
+
+@alone
+def test_the_management_commands_of_django(site, ear):
+    listener = ear("managed")
+    manage(site, "hx_publish", "managed", '{"by": "manage.py"}', check=True)
+    token = manage(site, "hx_token", "managed", check=True).stdout.strip()
+    publish("managed", {"by": "its token"}, url=site.url, token=token)
+    assert listener.wait(2) == [{"by": "manage.py"}, {"by": "its token"}]
+    for words, reason in (
+        (["hx_publish", "managed", "{"], "CommandError: {: it is not JSON"),
+        (["hx_publish", "a b", "1"], "CommandError: 'a b': a topic is levels of letters"),
+        (["hx_publish", "a", "1", "--control=/nowhere"], "CommandError: --control=/nowhere: no hendrix listens at /nowhere"),
+        (["hx_token", "a b"], "CommandError: 'a b': a pattern is a topic"),
+    ):
+        done = manage(site, *words)
+        assert done.returncode == 1 and done.stderr.startswith(reason), done.stderr
+
+
+@alone
 def test_hx_subscribe_prints_what_comes(site):
     command = [HX, "subscribe", "printed", f"--control={site.control}", "--since=x-0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as printing:
@@ -280,9 +313,11 @@ def test_a_view_that_would_wait_for_a_consumer_is_told_so(site):
 
 
 def test_the_tree_and_the_numbers_show_the_hub(site, ear):
-    ear("shown.a")
+    listener = ear("shown.a")
+    site.ask("publish", topic="shown.a", payload=1)
+    listener.wait(1)
     tree = {node["name"]: node["line"] for node in site.ask("tree")["children"]}
-    assert tree["hub"].startswith("memory, ") and tree["hub"].endswith("subscribers" if site.processes + 1 > 1 else "subscriber")
+    assert tree["hub"].startswith("memory, ") and tree["hub"].endswith(" subscribers")
     numbers = site.numbers()
     assert numbers["processes"] == (1 if site.processes == 1 else 3)
     assert numbers["published"] > 0
@@ -298,8 +333,10 @@ def mortal():
 
 
 def test_a_worker_that_dies_loses_its_work_and_nothing_else(mortal):
-    mortal.view("enqueue", payload=['"die"', "1", "2", "3"])
+    with contextlib.suppress(http.client.HTTPException, OSError):  # the process of the view may be the one that dies
+        mortal.view("enqueue", payload='"die"')
     mortal.wait_for_log("the queue work has lost 1 messages: died")
+    mortal.view("enqueue", payload=["1", "2", "3"])
     for number in (1, 2, 3):
         mortal.told("work", number)
     assert len(mortal._those("work", "die")) == 1

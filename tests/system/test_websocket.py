@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Answered, Client, endpoints, eventually, frame, seen
+from sockets import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Answered, Client, Stream, endpoints, eventually, frame, seen
 
 from certificates import Certificate
 from harness import Site
@@ -14,7 +14,7 @@ from harness import Site
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Site]:
-    with Site("realtime:app", "--threads=4", listen=endpoints(tmp_path_factory.mktemp("unix"), certificate)) as site:
+    with Site("realtime:app", "--threads=4", "--access-log=-", listen=endpoints(tmp_path_factory.mktemp("unix"), certificate)) as site:
         yield site
 
 
@@ -145,6 +145,19 @@ def test_no_compression_where_the_view_wants_none(site: Site) -> None:
         assert "Extensions" not in client.head
 
 
+def test_tasks_follow_the_101_and_the_access_log_has_it(site: Site, lane: int) -> None:
+    with Client(site, f"/echo?task={lane}", address=lane) as client:
+        eventually(lambda: ["task", str(lane)] in seen(site))
+        client.send("still here")
+        assert client.receive() == "still here"
+    eventually(lambda: f'"GET /echo?task={lane} HTTP/1.1" 101 ' in site.log)
+
+
+def test_a_question_for_the_fields_alone_is_answered_as_ever(site: Site, lane: int) -> None:
+    response = site.request("HEAD", "/echo", address=lane)
+    assert (response.status, response.headers["Content-Length"], response.body) == (200, "9", b"")
+
+
 # Handlers.
 
 
@@ -194,21 +207,27 @@ def test_a_handler_that_raises(site: Site) -> None:
         assert client.receive() == "hello"
 
 
-def test_a_handler_that_sleeps_delays_nobody(site: Site) -> None:
-    """Three of the four threads sleep, one for each lane."""
-    with Client(site, "/slow") as first, Client(site, "/slow", address=1) as second, Client(site, "/slow", address=2) as third:
-        started = time.monotonic()
+def test_a_handler_that_blocks_delays_nobody(site: Site, tmp_path: Path) -> None:
+    """Three of the four threads are held, one for each lane, until all others have had what they asked for."""
+    gate = tmp_path / "gate"
+    with Client(site, "/hold") as first, Client(site, "/hold", address=1) as second, Client(site, "/hold", address=2) as third:
         for client in (first, second, third):
-            client.send("3", "0")
+            client.send(str(gate), str(gate))
         for lane in range(3):
             with Client(site, "/echo", address=lane) as other:
                 for number in range(20):
                     other.send(str(number))
                     assert other.receive() == str(number)
                     assert site.get("/", address=lane).status == 200
-        assert time.monotonic() - started < 3, "somebody has waited for the sleepers"
+        gate.touch()
         for client in (first, second, third):
-            assert [client.receive(), client.receive()] == ["slept 3", "slept 0"], "messages of one connection stay in order"
+            assert [client.receive(), client.receive()] == ["released"] * 2
+
+
+def test_messages_of_one_connection_are_handled_in_order(site: Site, lane: int) -> None:
+    with Client(site, "/slow", address=lane) as client:
+        client.send("0.2", "0", "0.1", "0")
+        assert [client.receive() for _ in range(4)] == ["slept 0.2", "slept 0", "slept 0.1", "slept 0"]
 
 
 def test_a_logout_closes_the_connections_of_the_user_and_no_others(site: Site) -> None:
@@ -225,13 +244,12 @@ def test_a_logout_closes_the_connections_of_the_user_and_no_others(site: Site) -
 
 
 def test_silence(site: Site) -> None:
-    """A silent client is pinged and then dropped; an idle one is let go."""
-    with Client(site, "/idle") as idle, Client(site, "/beat") as client:
+    """A silent client is pinged and then dropped; an idle one is let go; a stream is written to."""
+    with Client(site, "/idle") as idle, Client(site, "/beat") as client, Stream(site, "/beat") as stream:
         assert client.next() == (PING, b"")
-        client.socket.sendall(frame(PONG))
-        assert client.next() == (PING, b""), "it has answered"
-        assert client.next() == (-1, None), "it has not"
+        assert client.next() == (-1, None), "it has not answered"
         assert idle.next() == (CLOSE, (1000, "idle"))
+        assert [stream.raw(), stream.raw()] == [":", ":"]
 
 
 # What breaks the protocol.
@@ -276,6 +294,6 @@ def test_a_deflate_bomb_is_never_blown_up(site: Site) -> None:
         client.send(bytes(64 << 20))
         assert client.closed() == 1009
     with Client(site, "/slow", deflate=True) as client:
-        client.send("0.5", *(["0" * (1 << 20)] * 200))
+        client.send("0.5", *(["0" * (1 << 20)] * 100))
         assert client.receive() == "slept 0.5"
         assert site.memory - before < 40 << 20

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sockets import CLOSE, Client
@@ -15,7 +16,7 @@ from test_topics import publish, subscribed
 from harness import Site
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with Site("realtime:app", "--threads=3", "--workers=2", "--grace=5") as site:
         yield site
@@ -59,20 +60,20 @@ def test_orders_reach_connections_of_other_workers(site: Site) -> None:
         assert {client.next() for group in everybody.values() for client in group} == {(CLOSE, (1008, "logged out"))}
 
 
-def test_sleepers_delay_nobody(site: Site) -> None:
+def test_handlers_that_block_delay_nobody(site: Site, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     with contextlib.ExitStack() as stack:
-        sleepers = [group[0] for group in clients(site, stack, "/slow", 2).values()]
+        blocked = [group[0] for group in clients(site, stack, "/hold", 2).values()]
         others = [client for group in clients(site, stack, "/echo", 6).values() for client in group]
-        started = time.monotonic()
-        for client in sleepers:
-            client.send("3")
+        for client in blocked:
+            client.send(str(gate))
         for number in range(20):
             for client in others:
                 client.send(str(number))
                 assert client.receive() == str(number)
             assert site.get("/").status == 200
-        assert time.monotonic() - started < 3
-        assert [client.receive() for client in sleepers] == ["slept 3"] * len(sleepers)
+        gate.touch()
+        assert [client.receive() for client in blocked] == ["released"] * len(blocked)
 
 
 def test_a_worker_that_dies_takes_along_only_its_own(site: Site) -> None:

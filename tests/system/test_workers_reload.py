@@ -58,7 +58,8 @@ def test_new_code_serves_and_what_the_old_has_is_answered(trouble: Path, tmp_pat
             eventually(lambda: here.exists() and here.read_text() != "", "the request does not reach the application")
             trouble.write_text("2")
             reload(site)
-            assert about(site)["version"] == "2", "the new ones serve"
+            for address in range(3):
+                assert about(site, address)["version"] == "2", "the new ones serve"
             for wire in [*idle, *fresh]:
                 wire.send(get("/"))
                 answer = wire.answer()
@@ -73,6 +74,14 @@ def test_new_code_serves_and_what_the_old_has_is_answered(trouble: Path, tmp_pat
         eventually(lambda: len(site.children) == 2, "the old ones do not leave")
         assert not set(old) & set(site.children)
         assert "Traceback" not in site.log
+
+
+def test_on_uvloop_too(trouble: Path) -> None:
+    with Site("working:app", "--workers=1", before=["--reactor=uvloop"], env={"WORKING_TROUBLE": str(trouble)}) as site:
+        old = about(site)["pid"]
+        reload(site)
+        eventually(lambda: old not in site.children, "the old one does not leave")
+        assert about(site)["pid"] in site.children
 
 
 def test_an_idle_connection_is_kept_until_the_end_of_the_grace(trouble: Path) -> None:

@@ -17,11 +17,15 @@ import time
 from urllib.parse import unquote
 
 from hendrix.channel import fast_connection, reactor_lane, response
+from hendrix.crosstown import traffic
 from hendrix.crosstown.traffic import crosstown_traffic, request_id
 
 if "WIRE_TIMEOUT" in os.environ:
     for module in (fast_connection, reactor_lane, response):
         module.WIRE_TIMEOUT = float(os.environ["WIRE_TIMEOUT"])
+
+if "QUEUE" in os.environ:
+    traffic.serving._queue = int(os.environ["QUEUE"])
 
 clients: dict[int, socket.socket] = {}
 events: dict[str, threading.Event] = {}

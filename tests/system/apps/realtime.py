@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from hendrix import hey_joe
+from hendrix import crosstown_traffic, hey_joe
 
 hey_joe.topic("chat.**", history=100)
 hey_joe.topic("news.**", history=100)
@@ -26,6 +26,13 @@ def slow(ws: Any, message: str) -> None:
     seen.append(["slow", message])
     time.sleep(float(message))
     ws.send(f"slept {message}")
+
+
+def hold(ws: Any, message: str) -> None:
+    """Block until the file is there that the message names."""
+    while not os.path.exists(message):
+        time.sleep(0.01)
+    ws.send("released")
 
 
 def fail(ws: Any, message: str) -> None:
@@ -57,9 +64,12 @@ def note_close(ws: Any, code: int) -> None:
     seen.append(["close", ws.path, code])
 
 
+hey_joe.register_followup("states", lambda participant: participant.sendMessage(b'["states","of joy"]'))
+
 HANDLERS: dict[str, dict[str, Any]] = {
     "/echo": {"on_message": echo},
     "/slow": {"on_message": slow},
+    "/hold": {"on_message": hold},
     "/fail": {"on_message": fail, "on_close": note_close},
     "/forgive": {"on_message": fail, "on_close": note_close, "keep_on_error": True},
     "/act": {"on_message": act, "on_open": note_open, "on_close": note_close, "user": "jimi", "state": {"guitar": "strat"}},
@@ -85,6 +95,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         body = json.dumps(seen).encode()
     elif path == "/publish":
         hey_joe.publish(query["topic"], json.load(environ["wsgi.input"]))
+    elif path == "/broadcast":
+        hey_joe.broadcast(json.load(environ["wsgi.input"]))
     elif path == "/presence":
         body = json.dumps(hey_joe.presence(query["topic"])).encode()
     elif path == "/send":
@@ -99,6 +111,8 @@ def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Itera
         connection = hey_joe.accept(environ, **HANDLERS[first])
         if "early" in query:
             connection.send(query["early"])
+        if "task" in query:
+            crosstown_traffic.run(seen.append, ["task", query["task"]])
     status = query.get("status", "200 OK")
     fields = [("Content-Type", "text/html"), ("Content-Length", str(len(body))), ("Set-Cookie", "guitar=strat"), ("X-View", "yes")]
     start_response(status, [*fields, ("X-Process", str(os.getpid()))])
