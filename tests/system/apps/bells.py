@@ -8,6 +8,7 @@ import os
 from twisted.application.service import Service
 
 from hendrix import hey_joe
+from hendrix.siblings import udp
 
 
 @hey_joe.on("echo")
@@ -16,6 +17,8 @@ def heard(event):
 
 
 def app(environ, start_response):
+    if environ["QUERY_STRING"].startswith("udp="):
+        udp.send("127.0.0.1", int(environ["QUERY_STRING"][4:]), b"from a view")
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(os.getpid()).encode()]
 
