@@ -8,7 +8,7 @@ import os
 from twisted.application.service import Service
 
 from hendrix import hey_joe
-from hendrix.siblings import udp
+from hendrix.siblings import irc, udp
 
 
 @hey_joe.on("echo")
@@ -19,6 +19,8 @@ def heard(event):
 def app(environ, start_response):
     if environ["QUERY_STRING"].startswith("udp="):
         udp.send("127.0.0.1", int(environ["QUERY_STRING"][4:]), b"from a view")
+    if environ["QUERY_STRING"].startswith("irc="):
+        irc.say("#hx", environ["QUERY_STRING"][4:])
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(os.getpid()).encode()]
 
