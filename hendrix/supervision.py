@@ -179,7 +179,7 @@ class Supervisor(MultiService):
         if self.clock is None or isinstance(error, GivenUp):
             self._give_up(error if isinstance(error, GivenUp) else GivenUp(f"{name_of(child)} died: {error}"))
             return
-        now = self.clock.seconds()
+        now = self.time()
         while self._deaths and now - self._deaths[0].at > self.intensity.seconds:
             self._deaths.popleft()
         self._deaths.append(_Death(now, child, not self.tolerates(error)))
@@ -189,6 +189,10 @@ class Supervisor(MultiService):
             return
         self._log.error("{name} died and is started again: {error}", name=name_of(child), error=error)
         self._bring_back(child, self._pause(child))
+
+    def time(self) -> float:
+        """Seconds, for the intensity."""
+        return float(self.clock.seconds())
 
     def tolerates(self, error: BaseException) -> bool:
         """Whether such a death is none that may go up, however often it comes."""

@@ -199,7 +199,9 @@ class Acceptor:
     AT_LAST = 4096
     # Seconds to leave new connections alone when there are no file descriptors left.
     PAUSE = 1.0
-    # Seconds to leave them to other processes when all threads of this one are stuck.
+    # Seconds to leave the rest of a crowd to other processes, which may be asleep yet. They keep what they accept for a long time.
+    TURN = 0.002
+    # Seconds to leave newcomers to other processes when all threads of this one are stuck.
     STEP_BACK = 0.02
 
     def __init__(
@@ -229,6 +231,9 @@ class Acceptor:
             for _ in range(self._at_last if stopped else self._at_once):
                 connection, address = self._socket.accept()
                 self._connected(connection, address)
+            if self._shared and not stopped:  # there may be more: a crowd
+                self._call_later(self.TURN, self.arm)
+                return
         except (BlockingIOError, ConnectionAbortedError):
             pass
         except OSError as error:

@@ -63,10 +63,10 @@ class SharedPort(FileDescriptor):
             self._clock.callLater(PAUSE, self._go_on)
 
     def _adopt(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            connection.setblocking(False)
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._clock.adoptStreamConnection(connection.fileno(), connection.family, self._factory)
         except OSError:
             pass  # the client has gone

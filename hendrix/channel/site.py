@@ -37,6 +37,9 @@ IMPATIENT = PeerError(400, "the client sent more before it had the answer to its
 # What a connection waits for, besides the stages of its parser (IDLE, HEAD, CONTENT).
 SENDING, LINGERING, BUSY = range(3, 6)
 
+# Paths that hendrix has for itself.
+OWN = "/.hendrix/"
+
 # How a connection leaves when its process is about to end: after the answer to the request that it has or that comes yet, or at once if
 # it has none.
 LAST, NOW = 1, 2
@@ -64,7 +67,10 @@ class Limits:
 
 @dataclass
 class Site:
-    """An application, the environ that its requests start from, and the rules for its clients."""
+    """An application, the environ that its requests start from, and the rules for its clients.
+
+    :ivar own: the application for what is under `OWN`.
+    """
 
     application: Application
     base: Environ
@@ -74,6 +80,7 @@ class Site:
     trusted: TrustedProxies | None = None
     access: Access | None = None
     hand_over: HandOver | None = None
+    own: Application | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
     _known: KnownHeads = field(default_factory=KnownHeads)
 
@@ -99,7 +106,10 @@ class Site:
         if self.trusted is not None:
             response.proxy = self.trusted, peer[0]
         current.set(response)
-        over = response.run(self.application, environ)
+        application = self.application
+        if self.own is not None and request.target.startswith(OWN):
+            application = self.own
+        over = response.run(application, environ)
         if self.access is not None:
             code = response.heard or response.code
             self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)

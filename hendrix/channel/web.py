@@ -55,6 +55,7 @@ class Web(Service):
     :param ready: whether the rest of the tree is up, for that; called on any thread.
     :param request_timeout: seconds that the application has for a request; 0 is no limit.
     :param shared: other processes serve the same sockets.
+    :param beside: makes the application that is asked under `site.OWN`, of the one that has the rest.
     :ivar app_name: what the application is called.
     :ivar patient: drain patiently; may be taken back during the drain.
     :ivar on_deaf: called when the last connection has been accepted.
@@ -83,7 +84,9 @@ class Web(Service):
         shared: bool = False,
         health: str | None = None,
         ready: Callable[[], bool] = lambda: True,
+        beside: Callable[[Application], Application] | None = None,
     ) -> None:
+        self._beside = beside
         self._shared = shared
         self._overtime = Overtime(request_timeout, reactor.callLater) if request_timeout else None
         self._request_timeout = request_timeout
@@ -127,6 +130,8 @@ class Web(Service):
         for listener in self._sockets.listeners:
             base, hand_over = self._base(listener), partial(self._mailbox.post, self._board.connect)
             site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, self._access, hand_over)
+            if self._beside is not None:
+                site.own = self._beside(application)
             self._serve(listener, site)
         limits = self._limits
         shortest = min(

@@ -6,7 +6,6 @@ the parent has gone.
 
 from __future__ import annotations
 
-import atexit
 import faulthandler
 import json
 import os
@@ -38,7 +37,7 @@ from hendrix.wsgi.loading import load
 
 
 def main() -> None:
-    """Be a worker."""
+    """Be a worker. Ends with SystemExit."""
     end = socket.socket(fileno=LINK)
     os.set_inheritable(LINK, False)
     given = json.loads(end.makefile("rb", buffering=0).readline() or b"null")
@@ -90,16 +89,10 @@ class Worker:
         self._code: int | None = None
 
     def run(self) -> None:
-        """Until the end."""
-        atexit.register(self._exit)  # the first, so that it is called last
+        """Until the end of the process."""
         self._reactor.callWhenRunning(self._start)
         self._reactor.run()
-
-    def _exit(self) -> None:
-        """Nothing is left to be put away but the interpreter itself, which with uvloop hangs in that."""
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(self._code or 0)
+        raise SystemExit(self._code)
 
     def _start(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):

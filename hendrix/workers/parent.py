@@ -129,7 +129,7 @@ class Workers(Supervisor):
     def _add(self) -> Slot:
         taken = {slot.name for slot in self.slots}
         name = next(name for number in range(1, MOST + 2) if (name := f"worker {number}") not in taken)
-        slot = Slot(name, self._spawn, self._retire)
+        slot = Slot(name, self._spawn, self._retire, self._reactor)
         running, self.running = self.running, 0  # or it would be started here, and nobody would hear how that went
         self.addService(slot)
         self.running = running
@@ -174,6 +174,7 @@ class Workers(Supervisor):
 
     def _look(self) -> None:
         """At the workers' signs of life. Time in which this process stood still itself is not held against them."""
+        reapAllProcesses()  # see TO_EXIT
         now = self._reactor.seconds()
         seconds, self._looked = min(now - self._looked, 2 * BEAT), now
         for process in list(self.processes):
@@ -224,6 +225,10 @@ class Workers(Supervisor):
         return next((result.value for succeeded, result in results if not succeeded), None)
 
     # Deaths.
+
+    def time(self) -> float:
+        """Without that in which no worker serves: how long one takes to start says nothing about how often it dies."""
+        return super().time() - min((slot.down for slot in self.slots), default=0.0)
 
     def tolerates(self, error: BaseException) -> bool:
         """A worker that cannot start while others serve is no reason to give up: it is tried again and again."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.process import reapAllProcesses
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,6 +32,8 @@ BEAT = 1.0
 LEAST = 3.0
 # Seconds that a worker has to come up, if the time limit for one that stands still is not longer: it imports the application meanwhile.
 TO_START = 120.0
+# Seconds from the end of the link to that of the process, after which we look: with uvloop, which has SIGCHLD to itself, nobody tells.
+TO_EXIT = 0.1
 # Seconds from the signal that makes a stuck worker dump its stacks, and end of it, to the one that ends it in any case.
 TO_DUMP = 2.0
 
@@ -162,6 +165,7 @@ class Process(ProcessProtocol):
     def _link_lost(self) -> None:
         """It has ended, or its interpreter is about to: what it had to say has been heard."""
         self._is_deaf()
+        self._reactor.callLater(TO_EXIT, reapAllProcesses)
         if not self.ready.called:
             self._reactor.callLater(0, self._could_not_start)
 

@@ -86,7 +86,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            lambda: _beside(load, settings),
+            load,
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -98,6 +98,7 @@ class Serving:
             ready=lambda: all(getattr(node, "running", True) for node in list(root)),
             request_timeout=settings.request_timeout,
             shared=shared,
+            beside=lambda application: Door(settings.secret).beside(client_files.beside(application)),
         )
         if isinstance(self.web, Alone):
             self.web.signals = Signals(reactor, {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs})
@@ -127,11 +128,6 @@ class Serving:
     def __iter__(self) -> Iterator[Service]:
         nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
         return iter([node for node in nodes if node is not None])
-
-
-def _beside(load: Callable[[], tuple[Application, str]], settings: Settings) -> tuple[Application, str]:
-    application, name = load()
-    return Door(settings.secret).beside(client_files.beside(application)), name
 
 
 def name_of_application(settings: Settings) -> str:

@@ -22,13 +22,16 @@ class Slot(Service):
 
     :param spawn: starts a process of this name.
     :param retire: called with a process that has been replaced: it is to drain.
+    :param clock: the reactor.
     :ivar current: the process that serves; None while there is none.
     """
 
     on_failure: Callable[[BaseException], None] | None = None
 
-    def __init__(self, name: str, spawn: Callable[[str], Process], retire: Callable[[Process], object]) -> None:
+    def __init__(self, name: str, spawn: Callable[[str], Process], retire: Callable[[Process], object], clock: Any) -> None:
         self.name: str = name
+        self._clock = clock
+        self._down_before, self._down_since = 0.0, clock.seconds()
         self._spawn, self._retire = spawn, retire
         self.current: Process | None = None
         self._coming: Process | None = None
@@ -41,6 +44,11 @@ class Slot(Service):
         """The tree of the process, as it told it last, less its root, which this is."""
         tree: Branch | None = self.current.report.get("tree") if self.current else None
         return tree["children"] if tree else []
+
+    @property
+    def down(self) -> float:
+        """Seconds in all in which nobody has served here."""
+        return self._down_before + (0.0 if self.current else self._clock.seconds() - self._down_since)
 
     @property
     def processes(self) -> list[Process]:
@@ -67,6 +75,7 @@ class Slot(Service):
     def give(self) -> Process | None:
         """Part with the process: it is no longer watched over here."""
         process, self.current = self.current, None
+        self._down_since = self._clock.seconds()
         return process
 
     async def _locked(self, replace: bool) -> None:
@@ -85,12 +94,14 @@ class Slot(Service):
             await process.ready
         finally:
             self._coming = None
+        down = self.down
         old, self.current = self.current, process
+        self._down_before = down
         if old is not None:
             self._retire(old)
         if not self.running:  # nobody wants it any longer
             self._retire(process)
-            self.current = None
+            self.give()
 
     def _wished(self, process: Process, reason: str) -> None:
         if process is self.current and not self._lock.locked:
@@ -102,7 +113,7 @@ class Slot(Service):
 
     def _ended(self, how: str, process: Process) -> str:
         if process is self.current:
-            self.current = None
+            self.give()
             if self.running and self.on_failure is not None:
                 self.on_failure(WorkerDied(f"pid {process.pid} {how}"))
         return how

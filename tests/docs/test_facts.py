@@ -79,6 +79,8 @@ def test_the_statuses_are_those_that_the_code_answers() -> None:
         ("websockets.md", "each counts for 16 bytes at least", "wire.websocket", "LEAST", 16),
         ("websockets.md", "4008 is taken", "hey_joe.connection", "TOO_SLOW", 4008),
         ("websockets.md", "| 1000, and 1 MiB of them;", "hey_joe.inbox", "MESSAGES", 1000),
+        ("../ARCHITECTURE.md", "Above 16 messages it is not read", "hey_joe.connection", "MOST_WAITING", 16),
+        ("../ARCHITECTURE.md", "in order, for 5 ms at most", "hey_joe.connection", "TURN", 0.005),
         ("../ARCHITECTURE.md", "After 5 ms with", "channel.fast_connection", "TURN", 0.005),
         ("../ARCHITECTURE.md", "wait up to 1 ms", "threads.crew", "HOLD", 0.001),
         ("../ARCHITECTURE.md", "Each 5 ms the worker", "threads.crew", "LOOK", 0.005),

@@ -131,7 +131,7 @@ class Chaos:
         replaced = f"pid {victim} was killed"
         self._until(lambda: replaced in self._site.log and len(set(self._site.children) - before) >= 1, "it is not replaced")
         self._until(lambda: self._load.count.answered > answered + 50, "it does not serve")
-        time.sleep(0.5)  # no faster than its supervisor puts up with
+        time.sleep(1.2)  # no faster than its supervisor puts up with
 
     def settle(self) -> None:
         """Wait until the clients have been served for a while."""

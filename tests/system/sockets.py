@@ -241,3 +241,19 @@ def seen(site: Site) -> list[Any]:
     """What the handlers of the application "realtime" have noted."""
     found: list[Any] = json.loads(site.get("/seen").body)
     return found
+
+
+def publish(site: Site, topic: str, payload: Any) -> None:
+    """Have the application "realtime" publish it."""
+    assert site.request("POST", f"/publish?topic={topic}", json.dumps(payload).encode()).status == 200
+
+
+def subscribed(client: Client, *topics: str) -> str:
+    """Wait for word that a client is subscribed; gives the id at which it stands."""
+    ids = set()
+    for topic in topics:
+        said = client.receive_json()
+        assert (said["hey_joe"], said["topic"]) == ("subscribed", topic)
+        ids.add(said["id"])
+    assert len(ids) == 1
+    return str(ids.pop())

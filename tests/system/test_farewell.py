@@ -7,8 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from sockets import CLOSE, Client, Stream, endpoints, eventually, seen
-from test_topics import subscribed
+from sockets import CLOSE, Client, Stream, endpoints, eventually, seen, subscribed
 
 from certificates import Certificate
 from harness import CLEAN, Site

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sockets import eventually
-from test_topics import publish
+from sockets import eventually, publish
 
 from harness import Site
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sockets import KEY, eventually
-from test_topics import publish
+from sockets import KEY, eventually, publish
 
 from harness import Site
 

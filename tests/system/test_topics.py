@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sockets import BINARY, CLOSE, TEXT, Client, Stream, endpoints, eventually, seen
+from sockets import BINARY, CLOSE, TEXT, Client, Stream, endpoints, eventually, publish, seen, subscribed
 
 from certificates import Certificate
 from harness import Site
@@ -24,21 +24,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> 
 @pytest.fixture(params=range(3), ids=["tcp", "unix", "tls"])
 def lane(request: pytest.FixtureRequest) -> int:
     return int(request.param)
-
-
-def publish(site: Site, topic: str, payload: Any) -> None:
-    assert site.request("POST", f"/publish?topic={topic}", json.dumps(payload).encode()).status == 200
-
-
-def subscribed(client: Client, *topics: str) -> str:
-    """Wait for word that a client is subscribed; gives the id at which it stands."""
-    ids = set()
-    for topic in topics:
-        said = client.receive_json()
-        assert (said["hey_joe"], said["topic"]) == ("subscribed", topic)
-        ids.add(said["id"])
-    assert len(ids) == 1
-    return str(ids.pop())
 
 
 def poll(site: Site, since: str | None = None, address: int = 0) -> Any:
@@ -167,6 +152,22 @@ def test_a_client_may_subscribe_to_what_the_view_allows_and_to_nothing_else(site
         ]
         client.send(*odd)
         assert [client.receive_json()["hey_joe"] for _ in odd] == ["refused"] * len(odd)
+
+
+def test_a_handler_may_subscribe_its_client(site: Site) -> None:
+    with Client(site, "/act") as client:
+        assert client.receive() == "welcome"
+        client.send('["subscribe", "chat.cellar"]')
+        subscribed(client, "chat.cellar")
+        publish(site, "chat.cellar", "down here")
+        assert client.receive_json()["payload"] == "down here"
+        client.send('["unsubscribe", "chat.cellar"]', '["send", "done"]')
+        assert client.receive() == "done"
+        publish(site, "chat.cellar", "not for us")
+        client.send('["subscribe", "no topic"]')
+        opcode, (code, _) = client.next()
+        assert (opcode, code) == (CLOSE, 1011)
+    assert "a pattern is a topic in which a level may be" in site.log
 
 
 def test_a_client_may_not_subscribe_without_end(site: Site) -> None:

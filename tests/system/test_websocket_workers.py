@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sockets import CLOSE, Client
-from test_topics import publish, subscribed
+from sockets import CLOSE, Client, publish, subscribed
 
 from harness import Site
 

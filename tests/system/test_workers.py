@@ -54,9 +54,8 @@ def test_workers_serve_every_kind_of_listener_and_the_parent_none(tmp_path: Path
         with site.connect(3) as proxied:
             proxied.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n" + get("/"))
             assert json.loads(Wire(proxied).answer().body)["REMOTE_ADDR"] == "192.0.2.7"
-        with contextlib.ExitStack() as stack:
-            answers = {about_wire(stack.enter_context(connect(site, "tcp")))["pid"] for _ in range(200)}
-            assert answers == set(site.children), "each has its share"
+        met = {about(site)["pid"]}
+        eventually(lambda: met.add(about(site)["pid"]) or met == set(site.children), "one has no share")  # type: ignore[func-returns-value]
         children = site.children
         assert "2 workers" in site.log
     assert all(map(gone, children))
@@ -131,28 +130,23 @@ def test_a_worker_whose_reactor_stands_still_is_shown_killed_and_replaced() -> N
         assert about(site)["pid"] != stuck
 
 
-def test_a_stopped_worker_that_cannot_be_shown_is_killed_and_replaced() -> None:
-    with Site("working:app", "--workers=2", "--worker-timeout=3") as site:
-        stopped = site.children[0]
-        os.kill(stopped, signal.SIGSTOP)
-        site.wait_for_log(f"pid {stopped} was killed by SIGKILL")
-        eventually(lambda: len(site.children) == 2 and stopped not in site.children, "it is not replaced")
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_request_that_takes_too_long_is_shown_and_answered_503_or_cut(workers: int, tmp_path: Path, certificate: Certificate) -> None:
     listen = endpoints(tmp_path, certificate)
     log = tmp_path / "access"
-    with Site("working:app", f"--workers={workers}", "--threads=8", "--request-timeout=0.5", f"--access-log={log}", listen=listen) as site:
-        for address in range(3):
-            with held(site, tmp_path / f"hold{address}", address=address) as wire:
+    with Site("working:app", f"--workers={workers}", "--threads=8", "--request-timeout=2", f"--access-log={log}", listen=listen) as site:
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(held(site, tmp_path / f"hold{address}", address=address)) for address in range(3)]
+            begun = [stack.enter_context(held(site, tmp_path / f"drip{address}", "/drip", address)) for address in range(3)]
+            for wire in silent:
                 answer = wire.answer()
                 assert (answer.status, answer.closes) == (503, True)
                 assert wire.rest() == b""
-            with held(site, tmp_path / f"drip{address}", "/drip", address) as wire:
+            for wire in begun:
                 assert wire.rest().endswith(b"first\r\n"), "and no last chunk"
-            assert about(site, address=address)["pid"]
-        assert site.log.count("takes longer than --request-timeout=0.5") == 6
+            for address in range(3):
+                assert about(site, address=address)["pid"]
+        assert site.log.count("takes longer than --request-timeout=2") == 6
         assert site.log.count("working.py:") >= 6 and "wait_here" in site.log
         eventually(lambda: log.read_text().count('" 503 ') == 3, "the access log does not say what the client heard")
 

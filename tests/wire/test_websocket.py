@@ -17,6 +17,7 @@ from hendrix.wire.websocket import (
     CLOSE,
     FAILED,
     PING,
+    PONG,
     TEXT,
     Decoder,
     Encoder,
@@ -141,6 +142,27 @@ def test_what_a_client_sends_in_whatever_pieces(messages: list[str | bytes], def
     got = [event for at in range(0, len(data), size) for event in events(decoder, data[at : at + size])]
     assert got == [(TEXT if isinstance(message, str) else BINARY, message) for message in messages]
     assert decoder.clean
+
+
+HEADS = st.builds(
+    lambda first, second, mask, payload: bytes((first, second)) + mask + payload,
+    st.integers(0, 255),
+    st.one_of(st.integers(0, 255), st.integers(128, 140)),
+    st.binary(max_size=12),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), HEADS), max_size=12), st.booleans())
+def test_any_bytes_are_messages_or_a_failure(pieces: list[bytes], deflate: bool) -> None:
+    decoder = Decoder(deflate, 1000)
+    for piece in pieces:
+        for kind, value in events(decoder, piece):
+            assert kind in (FAILED, TEXT, BINARY, CLOSE, PING, PONG)
+            if kind == FAILED:
+                assert value[0] in (1002, 1007, 1009)
+            if kind in (FAILED, CLOSE):
+                return
 
 
 @pytest.mark.parametrize("bits", [0, 9, 15])

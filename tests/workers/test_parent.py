@@ -190,6 +190,29 @@ def test_too_many_deaths_go_up() -> None:
     assert isinstance(house.failures[0], GivenUp)
 
 
+def test_how_long_a_worker_takes_to_start_makes_no_crash_loop_harmless() -> None:
+    house = House(1).up()
+    for _ in range(DEATHS):
+        house.started[-1].dies()
+        house.clock.pump([1] * 60)  # a pause, then a long import
+        house.started[-1].comes_up()
+        house.clock.advance(1)
+    assert not house.failures
+    house.started[-1].dies()
+    assert isinstance(house.failures[0], GivenUp)
+
+
+def test_deaths_after_a_long_life_are_forgiven() -> None:
+    house = House(1).up()
+    for _ in range(5 * DEATHS):
+        house.clock.advance(5)
+        house.started[-1]._heard({"beat": {}})
+        house.started[-1].dies()
+        house.clock.pump([0.1] * 60)
+        house.started[-1].comes_up()
+    assert not house.failures
+
+
 def test_one_that_cannot_start_is_tried_for_ever_while_another_serves() -> None:
     house = House(2).up()
     house.started[0].dies()
