@@ -81,7 +81,7 @@ def setting(default: Any, group: str, value: str, read: Reader, help: str, *, sh
 
 
 APP, LISTEN, LIMITS = "Application", "Listening", "Capacity and limits"
-TIMES, PROXY, FILES = "Time limits", "Behind a proxy", "Files and logs"
+TIMES, PROXY, FILES, BESIDE = "Time limits", "Behind a proxy", "Files and logs", "Beside the site"
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,11 @@ class Settings:
         None, APP, "TEXT", secret,
         "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "
         "seen in the list of processes.",
+    )  # fmt: skip
+    sibling: tuple[str, ...] = setting(
+        (), BESIDE, "NAME:KEY=VALUE:...", text,
+        "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
+        "hx siblings lists those that are installed. Repeatable.",
     )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,

@@ -17,9 +17,10 @@ from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.commands import add_hub
 from hendrix.hey_joe.service import HubService
-from hendrix.launch import Launch, unusable
+from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
+from hendrix.siblings.service import siblings_of
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
@@ -39,13 +40,13 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
     :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
-    :raises ConfigurationError: a setting cannot work.
+    :raises ConfigurationError: a setting cannot work. Of a command line it is SystemExit, with the line: launchers show all else as a bug.
     """
     try:
         where = address(_settings(options).control, getattr(options, "parent", None) or {})
         return _tree(_settings(options), where, reactor or _installed_reactor(), wrap)
     except ConfigurationError as error:
-        raise unusable(error) from None
+        raise (SystemExit(explain(error)) if isinstance(options, Options) else unusable(error)) from None
 
 
 def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
@@ -59,6 +60,8 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     hub = HubService(reactor)
     add_hub(commands, lambda: hub.branch)
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
+    if settings.sibling:
+        nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)

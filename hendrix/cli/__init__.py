@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Command] = {
     "publish": Command("publish", "send a payload to all subscribers of a topic", "TOPIC JSON"),
     "subscribe": Command("subscribe", "show the messages of a topic as they come", "TOPIC"),
     "token": Command("token", "make a token by which others publish over HTTP", "TOPIC"),
+    "siblings": Command("siblings", "list the siblings that are installed, with their keys"),
     "completion": Command("completion", "print what makes the Tab key know all this", "bash|zsh|fish"),
     "help": Command("help", "show this"),
 }

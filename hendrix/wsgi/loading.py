@@ -73,6 +73,13 @@ class Name:
         return name
 
     def load(self) -> WSGIApplication:
+        return _checked(self.blame, *self._found())
+
+    def found(self) -> Any:
+        """What has that name, whatever it is. Raises ConfigurationError."""
+        return self._found()[0]
+
+    def _found(self) -> tuple[Any, str]:
         where = ".".join(self.module)
         found: Any = _import(self.blame, where)
         for attribute in self.attributes:
@@ -80,7 +87,7 @@ class Name:
         if self.call:
             factory = _callable(self.blame, found, where)
             found, where = _run(self.blame, f"calling {where}()", factory), f"what {where}() returned"
-        return _checked(self.blame, found, where)
+        return found, where
 
     def _attribute(self, owner: Any, where: str, attribute: str) -> Any:
         try:
