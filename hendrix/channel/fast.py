@@ -113,8 +113,8 @@ class FastLane:
     def wake(self) -> None:
         try:
             os.eventfd_write(self._bell, 1)
-        except (BlockingIOError, ValueError):
-            pass  # it rings already
+        except OSError:
+            pass  # it rings already, or all is closed and a thread that was left behind has come to its end
 
     def _hear(self) -> None:
         try:
@@ -177,8 +177,9 @@ class FastLane:
 
     def close(self) -> None:
         """After the crew has quit."""
+        bell, self._bell = self._bell, -1  # first: the number may soon be another's
         self._poller.close()
-        os.close(self._bell)
+        os.close(bell)
 
 
 class Acceptor:

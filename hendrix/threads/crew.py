@@ -177,7 +177,7 @@ class Crew:
             if worker.held and (now - worker.since > HOLD or self.running > self.least):
                 # At once when jobs take their time, as they do when others had to be let in: the next one may, too.
                 worker.dispatch()
-            if now - looked > LOOK:
+            if now - looked > LOOK and not self.quitting:
                 self._source.poll(0, self._share)
                 looked = now
         worker.dispatch()

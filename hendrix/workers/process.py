@@ -32,7 +32,7 @@ BEAT = 1.0
 LEAST = 3.0
 # Seconds that a worker has to come up, if the time limit for one that stands still is not longer: it imports the application meanwhile.
 TO_START = 120.0
-# Seconds from the end of the link to that of the process, after which we look: with uvloop, which has SIGCHLD to itself, nobody tells.
+# Seconds between two looks for the end of a process whose link has ended: with uvloop, which has SIGCHLD to itself, nobody tells.
 TO_EXIT = 0.1
 # Seconds from the signal that makes a stuck worker dump its stacks, and end of it, to the one that ends it in any case.
 TO_DUMP = 2.0
@@ -165,9 +165,15 @@ class Process(ProcessProtocol):
     def _link_lost(self) -> None:
         """It has ended, or its interpreter is about to: what it had to say has been heard."""
         self._is_deaf()
-        self._reactor.callLater(TO_EXIT, reapAllProcesses)
+        self._reactor.callLater(TO_EXIT, self._reap)
         if not self.ready.called:
             self._reactor.callLater(0, self._could_not_start)
+
+    def _reap(self) -> None:
+        """Until it has ended, however long its interpreter takes."""
+        if not self.ended.called:
+            reapAllProcesses()
+            self._reactor.callLater(TO_EXIT, self._reap)
 
     def _could_not_start(self) -> None:
         if not self.ready.called:

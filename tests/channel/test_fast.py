@@ -192,6 +192,21 @@ def test_a_bell_that_rings_already_takes_another_ring(lane: FastLane) -> None:
     lane.poll(-1, MOST)
 
 
+def test_a_ring_when_all_is_closed_does_no_harm() -> None:
+    """Of a thread that was left behind: the number of the bell may be another's by now."""
+    lane = FastLane(Clock())
+    bell = lane._bell
+    lane.close()
+    reading, writing = os.pipe()
+    os.dup2(writing, bell)
+    lane.wake()
+    os.set_blocking(reading, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reading, 8)
+    for fd in {reading, writing, bell}:
+        os.close(fd)
+
+
 def test_its_clock_is_that_of_the_last_look(lane: FastLane) -> None:
     clock = lane._clock
     assert isinstance(clock, Clock)
