@@ -113,7 +113,7 @@ class FastLane:
     def wake(self) -> None:
         try:
             os.eventfd_write(self._bell, 1)
-        except OSError:
+        except (OSError, ValueError):
             pass  # it rings already, or all is closed and a thread that was left behind has come to its end
 
     def _hear(self) -> None:

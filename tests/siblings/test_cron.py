@@ -4,7 +4,7 @@ import os
 from datetime import datetime, timezone
 
 import pytest
-from house import House
+from sibling_house import House
 from twisted.internet.defer import Deferred
 
 from hendrix.errors import ConfigurationError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from house import House
+from sibling_house import House
 from twisted.internet.testing import StringTransportWithDisconnection
 
 from hendrix.errors import ConfigurationError

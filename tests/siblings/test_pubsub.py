@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from house import House
+from sibling_house import House
 from twisted.internet.testing import StringTransport
 
 from hendrix.control.commands import Commands

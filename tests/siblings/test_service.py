@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from bell import Bell, made
-from house import House
+from sibling_house import House
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, fail
 

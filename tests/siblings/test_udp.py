@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from house import House
+from sibling_house import House
 from twisted.internet.address import IPv4Address
 
 from hendrix.errors import ConfigurationError
