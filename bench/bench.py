@@ -101,8 +101,9 @@ class Bench:
             self.fault(f"{HENDRIX.name}, idle connections: {error}")
 
     def fault(self, text: str) -> None:
-        """Keep and print what went wrong."""
-        self.results.faults.append(text)
+        """Print what went wrong; keep who and the last line of it, for the report: a traceback is full of paths."""
+        who, _, what = text.partition(": ")
+        self.results.faults.append(f"{who}: {what.strip().rpartition(chr(10))[2]}")
         print(f"   FAULT {text}", flush=True)
 
 

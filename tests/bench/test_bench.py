@@ -43,6 +43,14 @@ def test_a_wrong_selection_is_refused(argv: list[str], capsys: pytest.CaptureFix
     assert "error" in capsys.readouterr().err
 
 
+def test_a_fault_is_one_line_of_the_report_without_the_paths_of_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    run = bench.Bench(bench.parse(["--server-core=0", "--client-core=0"]))
+    run.fault('peer, bare: Traceback:\n  File "/home/x/y.py", line 1\nValueError: no: such thing\n')
+    run.fault("peer: not installed")
+    assert run.results.faults == ["peer, bare: ValueError: no: such thing", "peer: not installed"]
+    assert "/home/x" in capsys.readouterr().out
+
+
 def test_stacks_are_summed() -> None:
     text = """\
 process 7:"python";thread (0x1): crew-1;work (crew.py:10);call (call.py:5) 3
