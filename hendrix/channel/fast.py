@@ -127,9 +127,7 @@ class FastLane:
     def arm(self, holder: Holder, fd: int, events: int) -> None:
         """Wait for ``events``, of which some may be there already. From here on the holder belongs to whoever pops it."""
         self._poller.modify(fd, events)
-        self._armed[fd] = holder
-        if self._missed:
-            self._arm_again(holder, fd)
+        self.wait(holder, fd)
 
     def wait(self, holder: Holder, fd: int) -> None:
         """Wait for what the kernel has been asked for already, and is not there yet."""
@@ -140,9 +138,7 @@ class FastLane:
     def arm_first(self, holder: Holder, fd: int, events: int) -> None:
         """The same for a descriptor that is new here."""
         self._poller.register(fd, events)
-        self._armed[fd] = holder
-        if self._missed:
-            self._arm_again(holder, fd)
+        self.wait(holder, fd)
 
     def _arm_again(self, holder: Holder, fd: int) -> None:
         """If an event came before the holder stood in ``armed``. Only its owner takes the note: it may be for another by now."""
