@@ -196,8 +196,8 @@ class Site:
     def children(self) -> list[int]:
         """The processes that it has started and that have not ended."""
         tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
-        found = [int(pid) for task in tasks for pid in task.read_text().split()]
-        return [pid for pid in found if "(zombie)" not in Path(f"/proc/{pid}/status").read_text()]
+        found = [int(pid) for task in tasks for pid in _text_of(task).split()]
+        return [pid for pid in found if "(zombie)" not in _text_of(Path(f"/proc/{pid}/status"), "(zombie)")]
 
     @property
     def descriptors(self) -> int:
@@ -328,6 +328,14 @@ class Site:
 
     def _failed(self, complaint: str) -> SiteError:
         return SiteError(f"{' '.join(self.command)}\n{complaint}; its log:\n{self.log}")
+
+
+def _text_of(path: Path, gone: str = "") -> str:
+    """What a file of /proc says; threads and processes end while one looks at them."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return gone
 
 
 def _adopt_orphans() -> None:

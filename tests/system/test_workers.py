@@ -29,7 +29,7 @@ def about(site: Site, path: str = "/", address: int = 0) -> dict[str, Any]:
 def gone(pid: int) -> bool:
     try:
         return "(zombie)" in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
