@@ -54,7 +54,7 @@ setup(
     packages=[*find_packages(include=["hendrix", "hendrix.*"]), "twisted.plugins"],
     # This puts the plugin on sys.path in an editable install too: without it setuptools writes a finder that `twistd` does not look into.
     package_dir={"": "."},
-    package_data={"hendrix": ["py.typed"], "hendrix.hey_joe": ["static/*"]},
+    package_data={"hendrix": ["py.typed"], "hendrix.hey_joe": ["static/*"], "hendrix.status": ["static/*"]},
     zip_safe=False,
     install_requires=["twisted>=26.10", "zope.interface>=5", "httptools>=0.9"],
     extras_require={**FEATURES, "test": TEST, "docs": DOCS, "dev": TEST + DEVELOP},

@@ -35,6 +35,7 @@ from hendrix.values import (
     network,
     one_of,
     path,
+    private_endpoint,
     seconds,
     secret,
     size,
@@ -207,6 +208,16 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    status: str | None = setting(
+        None, BESIDE, "ENDPOINT", private_endpoint,
+        "The live page and the metrics, here: a port, tcp:9000:interface=10.0.0.1, unix:/run/status.sock, ssl:... Without interface= it is "
+        "this machine's alone, and only its user's without mode= for a unix socket.",
+    )  # fmt: skip
+    status_token: str | None = setting(
+        None, BESIDE, "TEXT", secret,
+        "Who has this may use the buttons of the live page; where other machines reach --status, nobody sees anything without it. In "
+        "HENDRIX_STATUS_TOKEN it is not seen in the list of processes.",
+    )  # fmt: skip
     secret: str | None = setting(
         None, APP, "TEXT", secret,
         "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 
@@ -28,6 +29,9 @@ from hendrix.workers.parent import Workers, workers_of
 from hendrix.workers.serving import Serving
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
+
+if TYPE_CHECKING:
+    from hendrix.status.server import StatusService
 
 __all__ = ["Options", "makeService"]
 
@@ -59,7 +63,8 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     add_standard(commands, root, reactor)
     hub = HubService(reactor)
     add_hub(commands, lambda: hub.branch)
-    nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
+    status = _status_node(reactor, settings, commands, root, hub) if settings.status else None
+    nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), *([status] if status else []), sockets, hub]
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.workers:
@@ -89,6 +94,22 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
             process.link.channel(CHANNEL).send(message)
 
     return watch(reactor, settings, workers.restart, tell)
+
+
+def _status_node(reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService) -> StatusService:
+    """The node "status": twisted.web is imported for it, and for nothing else."""
+    from hendrix.status.server import StatusService
+    from hendrix.status.streams import Streams
+
+    assert settings.status is not None
+    streams = Streams(lambda: hub.branch, lambda: json.dumps({"tree": data(root)}))
+    ports = Sockets(reactor, [settings.status], "--status")
+    tree = partial(data, root)
+    return StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, tree, partial(_is_up, root))
+
+
+def _is_up(root: Supervisor) -> bool:
+    return all(getattr(node, "running", True) for node in [root, *root])
 
 
 def _status(root: Supervisor) -> str:

@@ -17,6 +17,9 @@ from twisted.plugin import getPlugins
 
 Reader: TypeAlias = Callable[[Any], Any]
 
+# What stands for this machine alone, in the words of an endpoint.
+LOOPBACK = {"tcp": "127.0.0.1", "ssl": "127.0.0.1", "tcp6": "\\:\\:1"}
+
 
 def text(value: Any) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
@@ -159,6 +162,19 @@ def endpoint(value: Any) -> Any:
             "ssl:PORT:privateKey=FILE:certKey=FILE or another Twisted endpoint"
         )
     return value
+
+
+def private_endpoint(value: Any) -> str:
+    """A Twisted server endpoint that only this machine reaches unless it says otherwise: TCP without ``interface`` is loopback, a unix
+    socket without ``mode`` is its user's; a port alone is TCP.
+    """
+    description = f"tcp:{value}" if re.fullmatch(r"\d{1,5}", str(value)) else text(value)
+    kind, *arguments = re.split(r"(?<!\\):", str(endpoint(description)))
+    if kind in LOOPBACK and not any(argument.startswith("interface=") for argument in arguments):
+        return f"{description}:interface={LOOPBACK[kind]}"
+    if kind == "unix" and not any(argument.startswith("mode=") for argument in arguments):
+        return f"{description}:mode=600"
+    return description
 
 
 def bytes_text(number: int) -> str:

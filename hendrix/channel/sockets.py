@@ -114,12 +114,13 @@ class Sockets(Service):
     """Binds the endpoints.
 
     :param listen: descriptions, or endpoints.
+    :param option: the one that they were given with, for those who read why one cannot be.
     """
 
     name = "sockets"
 
-    def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint]) -> None:
-        self._reactor, self._listen = reactor, listen
+    def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint], option: str = "--listen") -> None:
+        self._reactor, self._listen, self._option = reactor, listen, option
         self.listeners: list[Listener] = []
         self._waiting: list[tuple[list[object], Deferred[None]]] = []
 
@@ -169,7 +170,7 @@ class Sockets(Service):
             self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 
         def failed(reason: Failure) -> None:
-            raise _explain(name, reason.value) from None
+            raise _explain(f"{self._option}={name}", reason.value) from None
 
         self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
 
@@ -192,7 +193,7 @@ class Sockets(Service):
         except ConfigurationError:
             raise
         except Exception as error:
-            raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+            raise ConfigurationError(f"{self._option}={name}: {error}; see the endpoint strings in Twisted's documentation") from None
 
     def renew_certificates(self) -> None:
         """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
@@ -242,12 +243,12 @@ def _name(one: str | IStreamServerEndpoint) -> str:
     return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
-def _explain(name: str, error: BaseException | None) -> ConfigurationError:
+def _explain(given: str, error: BaseException | None) -> ConfigurationError:
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
         hint = {
             errno.EACCES: "use a port above 1023 or a directory of your own, or start as root with --uid",
             errno.EADDRINUSE: "stop what listens there, or choose another port",
         }
-        return ConfigurationError(f"--listen={name}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
-    return ConfigurationError(f"--listen={name}: {error}")
+        return ConfigurationError(f"{given}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
+    return ConfigurationError(f"{given}: {error}")
