@@ -78,7 +78,10 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        self._serving = Serving(reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True)
+        hearer = self._link.channel("reports") if self._settings.status else None
+        self._serving = Serving(
+            reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True, hearer=hearer
+        )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         for node in (sockets, HubService(reactor, self._link.channel("hub")), *self._serving):
             self._root.addService(node)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from hendrix.channel.crew_service import CrewService
-from hendrix.channel.site import Limits
+from hendrix.channel.site import Access, Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.control.commands import Commands
@@ -22,6 +22,9 @@ from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
+from hendrix.status.witness import Hearer, Witness
+from hendrix.threads.worker import Worker
+from hendrix.wire.http1 import Request
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 
@@ -50,12 +53,13 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "connections" and "web", in the order in which they start.
+    """The nodes "crew", "crosstown", "access log", "reports", "connections" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
+    :param hearer: hears the reports for the live page; None where there is no such page.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Serving:
         root: MultiService,
         *,
         shared: bool,
+        hearer: Hearer | None = None,
     ) -> None:
         self._sockets = sockets
         self.crew = CrewService(reactor, settings.threads)
@@ -75,6 +80,7 @@ class Serving:
             reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+        self.witness = Witness(reactor, self._threads, lambda: self.crosstown.dispatcher, hearer) if hearer is not None else None
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
@@ -97,7 +103,7 @@ class Serving:
             trusted=settings.trusted_proxy,
             grace=settings.grace,
             port_file=None if shared else settings.port_file,
-            access=self.access_log.append if self.access_log else None,
+            access=_each(*([self.access_log.append] if self.access_log else []), *([self.witness.seen] if self.witness else [])),
             health=settings.health,
             ready=lambda: all(getattr(node, "running", True) for node in list(root)),
             request_timeout=settings.request_timeout,
@@ -111,6 +117,10 @@ class Serving:
         """What can be asked where there are no workers."""
         commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
         add_threads(commands, lambda: self.crew.crew)
+
+    def _threads(self) -> list[Worker]:
+        crew = self.crew.crew
+        return list(crew.workers) if crew is not None else []
 
     def _reloaded(self, arguments: dict[str, Any]) -> str:
         return self._reload()
@@ -130,7 +140,7 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
+        nodes = (self.crew, self.crosstown, self.access_log, self.witness, self.connections, self.web)
         return iter([node for node in nodes if node is not None])
 
 
@@ -139,6 +149,18 @@ def name_of_application(settings: Settings) -> str:
     if isinstance(settings.wsgi, str):
         return settings.wsgi
     return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
+
+
+def _each(*calls: Access) -> Access | None:
+    """One that calls them all."""
+    if len(calls) < 2:
+        return calls[0] if calls else None
+
+    def call(request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
+        for one in calls:
+            one(request, remote_addr, code, sent, seconds)
+
+    return call
 
 
 def _limits(settings: Settings) -> Limits:
