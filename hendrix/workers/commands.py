@@ -16,7 +16,7 @@ def add_workers(commands: Commands, workers: Workers) -> None:
     """Add them."""
     its = OfWorkers(workers)
     commands.add("reload", its.reload, "New code: new workers take the place of all, and no request is lost. Answers when they serve.")
-    commands.add("recycle", its.recycle, "A new process takes the place of one worker, which ends when it has answered.", {"worker": "its name"})
+    commands.add("recycle", its.recycle, "A new process takes the place of one worker, and no request is lost.", {"worker": "its name"})
     commands.add("workers", its.workers, "How many processes serve, or so many from now on.", {"to": "a number, or +1, -1"})
     commands.add("threads", its.threads, "What each worker thread is doing now, and in which line of the application it is.")
 
