@@ -109,7 +109,7 @@ class Witness(Service):
         idents = {worker.name: worker.ident for worker in workers}
         self._stacks = {idents[one.thread]: (one.doing, clock() - one.seconds, one.stack[-DEPTH:]) for one in found}
         shown = [
-            {"title": brief(one.doing), "seconds": round(one.seconds, 1), "line": one.line, "stack": one.stack[-DEPTH:]} for one in found
+            {"thread": one.thread, "title": brief(one.doing), "seconds": round(one.seconds, 1), "stack": one.stack[-DEPTH:]} for one in found
         ]
         return slowest(shown, UNDER_WAY)
 
