@@ -15,7 +15,7 @@ from twisted.application.service import Service
 from hendrix import __version__
 from hendrix.status.health import Health, sums
 from hendrix.status.lately import Lines
-from hendrix.status.meter import slowest
+from hendrix.status.meter import slowest, worst
 from hendrix.status.series import KEPT, Series
 from hendrix.status.witness import Report, resident
 
@@ -100,7 +100,7 @@ class View(Service):
         self._series.add(report, int(now + 0.5))
         minute = self._slow.setdefault(int(now // 60), {})
         for slow in report["slow"]:
-            _worst(minute, {**slow, "time": round(now), "process": name, "many": 1})
+            worst(minute, {**slow, "process": name})
         if len(minute) > 2 * SLOW:
             self._slow[int(now // 60)] = {slow["title"]: slow for slow in slowest(minute.values(), SLOW)}
         for failure in report["failures"]:
@@ -160,7 +160,7 @@ class View(Service):
         found: dict[str, dict[str, Any]] = {}
         for minute in self._slow.values():
             for slow in minute.values():
-                _worst(found, slow)
+                worst(found, slow)
         return slowest(found.values(), SLOW)
 
     def _tasks(self) -> dict[str, Any]:
@@ -169,17 +169,6 @@ class View(Service):
             waiting.update(dict(report["tasks"]["waiting"]))
         running = [{**one, "process": name} for _, name, report in self._reports.values() for one in report["tasks"]["running"]]
         return {"running": slowest(running, MOST), "waiting": waiting.most_common(MOST)}
-
-
-def _worst(by_title: dict[str, dict[str, Any]], slow: dict[str, Any]) -> None:
-    """Keep the slower of two with the same title, and how many there were of both; a stack of one says where the other was too."""
-    other = by_title.get(slow["title"])
-    if other is None:
-        by_title[slow["title"]] = slow
-    else:
-        worse = max(other, slow, key=lambda answer: float(answer["seconds"]))
-        stack = worse["stack"] or other["stack"] or slow["stack"]
-        by_title[slow["title"]] = {**worse, "stack": stack, "many": other["many"] + slow["many"], "time": max(other["time"], slow["time"])}
 
 
 def _process(name: str, pid: int, state: str) -> dict[str, Any]:
