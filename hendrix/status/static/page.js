@@ -206,8 +206,9 @@ const THEMES = ["", "dark", "light"];
 function paint() {
   const theme = localStorage.getItem("theme") || "";
   document.documentElement.dataset.theme = theme;
-  put($("#theme"), { "": "Auto", dark: "Dark", light: "Light" }[theme]);
-  $("#theme").setAttribute("aria-label", `Colours: ${theme || "as the system has them"}`);
+  const name = { "": "Auto", dark: "Dark", light: "Light" }[theme];
+  put($("#theme"), name);
+  $("#theme").setAttribute("aria-label", theme ? `${name} colours` : "Auto: colours as the system has them");
 }
 $("#theme").addEventListener("click", () => {
   localStorage.setItem("theme", THEMES[(THEMES.indexOf(localStorage.getItem("theme") || "") + 1) % THEMES.length]);

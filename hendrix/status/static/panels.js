@@ -147,7 +147,7 @@ function cases(parent, items, key, read) {
     const { inside } = read(item);
     const head = [make("b"), make("span", { class: "title" }), make("span", { class: "aside" })];
     if (!inside) return make("li", { class: "case" }, ...head);
-    const details = make("details", {}, make("summary", {}, ...head), make("pre", { tabindex: "0" }));
+    const details = make("details", {}, make("summary", {}, ...head), make("pre", { tabindex: "0", role: "group" }));
     return make("li", {}, details);
   }, (element, item) => {
     const { measure, title, aside, inside, state } = read(item);
