@@ -76,7 +76,7 @@ def test_what_it_shows_under_a_known_load(look: Look) -> None:
             site.get("/")
         for path in ("/broken", "/missing", "/report/0.4", "/order/25"):
             site.get(path)
-        eventually(lambda: "24 since the start" in looker.text("[data-key=rate]"), "24 requests")
+        eventually(lambda: "24 in all" in looker.text("[data-key=rate]"), "24 requests")
         eventually(lambda: looker.text("[data-key=errors] b") == "1", "one error")
         eventually(lambda: "GET /report/0.4" in looker.text("#slow"), "the slow path")
         assert "400" in looker.text("#slow") and "ms" in looker.text("#slow")
@@ -200,7 +200,7 @@ def test_a_reload_under_load(look: Look) -> None:
         for _ in range(30):
             site.get("/")
         eventually(lambda: len(pids(looker)) == 2 and not set(old) & set(pids(looker)), "new processes")
-        eventually(lambda: "60 since the start" in looker.text("[data-key=rate]"), "60 requests")
+        eventually(lambda: "60 in all" in looker.text("[data-key=rate]"), "60 requests")
         assert looker.state == "live"
 
 
