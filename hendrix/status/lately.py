@@ -98,8 +98,14 @@ class Failures(Observer):
 
 def shortened(text: str, most: int) -> str:
     """Its beginning and its end. Files of tracebacks go by the end of their path: those of the application, and packages."""
-    here = os.path.join(os.getcwd(), "")
-    for directory in (here, PACKAGES):
+    for directory in (_here(), PACKAGES):
         if len(directory) > 1:
             text = text.replace(f'  File "{directory}', '  File "')
     return text if len(text) <= most else f"{text[: most // 2]}\n[...]\n{text[-(most // 2 - 7) :]}"
+
+
+def _here() -> str:
+    try:
+        return os.path.join(os.getcwd(), "")
+    except OSError:  # it was removed
+        return ""
