@@ -1,8 +1,9 @@
 """The web node: the application on its listeners, and the drain.
 
 Stopping it is the drain: accept no more, answer what is in flight with ``Connection: close``, close what is idle, and after ``--grace``
-log what is left and cut it. Who has only just connected is not idle yet. A *patient* drain, where other processes go on serving, loses no request of a client that keeps its connection
-for the next one: what is idle stays, has one more request answered, with ``Connection: close``, and is closed only at the end of the grace.
+log what is left and cut it. Who has only just connected is not idle yet. A *patient* drain, where other processes go on serving, loses no
+request of a client that keeps its connection for the next one: what is idle stays, has one more request answered, with
+``Connection: close``, and is closed only at the end of the grace.
 """
 
 from __future__ import annotations
