@@ -22,6 +22,9 @@ from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.siblings.service import siblings_of
+from hendrix.status.metrics import Metrics
+from hendrix.status.process import ProcessService
+from hendrix.status.totals import Counting, Totals
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
@@ -63,21 +66,27 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     add_standard(commands, root, reactor)
     hub = HubService(reactor)
     add_hub(commands, lambda: hub.branch)
-    status = _status_node(reactor, settings, commands, root, hub) if settings.status else None
-    nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), *([status] if status else []), sockets, hub]
+    counting = Counting() if settings.status else None
+    totals = Totals(counting) if counting else None
+    nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
+    if totals is not None:
+        nodes += [_status_node(reactor, settings, commands, root, hub, Metrics(totals, partial(data, root))), ProcessService(reactor)]
+    nodes += [sockets, hub]
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
+        if totals is not None:
+            workers.on_spawn.append(lambda process: totals.attach(process.name, process.link.channel("metrics")))
         if notify is not None:
             workers.around_reload = notify.around
         if settings.dev and not settings.no_reload:
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, counting=counting)
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
@@ -96,7 +105,9 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
     return watch(reactor, settings, workers.restart, tell)
 
 
-def _status_node(reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService) -> StatusService:
+def _status_node(
+    reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, metrics: Metrics
+) -> StatusService:
     """The node "status": twisted.web is imported for it, and for nothing else."""
     from hendrix.status.server import StatusService
     from hendrix.status.streams import Streams
@@ -105,7 +116,9 @@ def _status_node(reactor: Any, settings: Settings, commands: Commands, root: Sup
     streams = Streams(lambda: hub.branch, lambda: json.dumps({"tree": data(root)}))
     ports = Sockets(reactor, [settings.status], "--status")
     tree = partial(data, root)
-    return StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, tree, partial(_is_up, root))
+    node = StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, tree, partial(_is_up, root))
+    node.add("/metrics", metrics.page)
+    return node
 
 
 def _is_up(root: Supervisor) -> bool:

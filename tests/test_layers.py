@@ -13,7 +13,7 @@ PACKAGE = ROOT / "hendrix"
 
 RANKS = [
     {"errors", "uvloopreactor"},
-    {"values", "environment"},
+    {"values", "environment", "buckets"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree", "client", "notify"},

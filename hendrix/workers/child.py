@@ -24,6 +24,8 @@ from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
 from hendrix.options import Settings
+from hendrix.status.process import ProcessService
+from hendrix.status.totals import Counting, Report
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers import baggage
@@ -78,9 +80,14 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        self._serving = Serving(reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True)
+        counting = Counting() if self._settings.status else None
+        self._report = Report(counting, self._link.channel("metrics")) if counting else None
+        self._serving = Serving(
+            reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True, counting=counting
+        )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
-        for node in (sockets, HubService(reactor, self._link.channel("hub")), *self._serving):
+        process = [ProcessService(reactor)] if counting else []
+        for node in (sockets, *process, HubService(reactor, self._link.channel("hub")), *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
         self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))
@@ -117,6 +124,8 @@ class Worker:
     def _beat(self) -> None:
         if not self._life.congested:
             self._life.send({"beat": {"tree": data(self._root)}})
+            if self._report is not None:
+                self._report.send()
         crew = self._serving.crew.crew
         if crew is not None and not self._leaving:
             self._age.look(crew.requests)
@@ -155,6 +164,8 @@ class Worker:
         if self._beating.running:
             self._beating.stop()
         if self._link.alive:
+            if self._report is not None:
+                self._report.send()
             self._link.close()
         else:
             self._reactor.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -21,7 +22,9 @@ from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
+from hendrix.status.routes import tell_routes
 from hendrix.status.service import AccessLogService
+from hendrix.status.totals import Counting
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 
@@ -56,6 +59,7 @@ class Serving:
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
+    :param counting: counts what is served.
     """
 
     def __init__(
@@ -67,12 +71,18 @@ class Serving:
         root: MultiService,
         *,
         shared: bool,
+        counting: Counting | None = None,
     ) -> None:
         self._sockets = sockets
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
         self.crosstown = CrosstownService(
-            reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
+            reactor,
+            lambda: self.crew.crew,
+            at_a_time,
+            settings.crosstown_grace,
+            settings.crosstown_processes,
+            counting.tallies if counting else None,
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
         self.connections = Connections(
@@ -90,7 +100,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load,
+            partial(_loaded, load, counting),
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -98,6 +108,7 @@ class Serving:
             grace=settings.grace,
             port_file=None if shared else settings.port_file,
             access=self.access_log.append if self.access_log else None,
+            measure=counting.meter if counting else None,
             health=settings.health,
             ready=lambda: all(getattr(node, "running", True) for node in list(root)),
             request_timeout=settings.request_timeout,
@@ -132,6 +143,14 @@ class Serving:
     def __iter__(self) -> Iterator[Service]:
         nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
         return iter([node for node in nodes if node is not None])
+
+
+def _loaded(load: Callable[[], tuple[Application, str]], counting: Counting | None) -> tuple[Application, str]:
+    """The application, which says what its routes are where that is counted."""
+    application, name = load()
+    if counting is not None:
+        tell_routes(application)
+    return application, name
 
 
 def name_of_application(settings: Settings) -> str:
