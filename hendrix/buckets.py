@@ -6,7 +6,6 @@ One thread writes a list, any thread may read it: each of its numbers only grows
 from __future__ import annotations
 
 from bisect import bisect_left as bisect_left
-from collections.abc import Sequence
 from typing import Final
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -24,22 +23,3 @@ def observe(histogram: Histogram, seconds: float) -> None:
     """One more (the thread that owns it)."""
     histogram[0] += seconds
     histogram[bisect_left(BOUNDS, seconds) + 1] += 1
-
-
-def count(histogram: Sequence[float]) -> int:
-    """How many there were."""
-    return int(sum(histogram[1:]))
-
-
-def quantile(histogram: Sequence[float], part: float) -> float:
-    """About so many seconds it took ``part`` of them at most, such as 0.99: within the range that it falls into. 0 if there were none."""
-    rank = part * sum(histogram[1:])
-    seen = 0.0
-    for number, here in enumerate(histogram[1:]):
-        if here and seen + here >= rank:
-            if number == len(BOUNDS):
-                return BOUNDS[-1]
-            low = BOUNDS[number - 1] if number else 0.0
-            return low + (BOUNDS[number] - low) * (rank - seen) / here
-        seen += here
-    return 0.0

@@ -22,9 +22,9 @@ from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.siblings.service import siblings_of
-from hendrix.status.metrics import Metrics
-from hendrix.status.process import ProcessService
-from hendrix.status.totals import Counting, Totals
+from hendrix.metrics.collect import Metrics
+from hendrix.metrics.process import ProcessService
+from hendrix.metrics.totals import Counting, Totals
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
@@ -35,6 +35,7 @@ from hendrix.wsgi.loading import load
 
 if TYPE_CHECKING:
     from hendrix.status.server import StatusService
+    from hendrix.status.web import Answer
 
 __all__ = ["Options", "makeService"]
 
@@ -117,8 +118,18 @@ def _status_node(
     ports = Sockets(reactor, [settings.status], "--status")
     tree = partial(data, root)
     node = StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, tree, partial(_is_up, root))
-    node.add("/metrics", metrics.page)
+    node.add("/metrics", partial(_metrics_page, metrics))
     return node
+
+
+def _metrics_page(metrics: Metrics) -> Answer:
+    """The answer to ``GET /metrics``."""
+    from hendrix.status.web import Answer
+
+    try:
+        return Answer(*metrics.text())
+    except ImportError:
+        return Answer("text/plain", b"/metrics needs prometheus-client: pip install 'hendrix[metrics]'\n", 501)
 
 
 def _is_up(root: Supervisor) -> bool:

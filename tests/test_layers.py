@@ -17,7 +17,7 @@ RANKS = [
     {"options"},
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree", "client", "notify"},
-    {"channel", "control", "dev", "hey_joe", "status", "testing"},
+    {"channel", "control", "dev", "hey_joe", "metrics", "status", "testing"},
     {"workers", "siblings", "pytest_plugin"},
     {"service"},
     {"deploy", "cli", "experience"},

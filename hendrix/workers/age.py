@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from hendrix.status.process import rss
+from hendrix.metrics.process import rss
 from hendrix.values import bytes_text
 
 # Looks between two wishes to be replaced: the new process may not have been able to start.

@@ -24,8 +24,8 @@ from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
 from hendrix.options import Settings
-from hendrix.status.process import ProcessService
-from hendrix.status.totals import Counting, Report
+from hendrix.metrics.process import ProcessService
+from hendrix.metrics.totals import Counting, Report
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers import baggage

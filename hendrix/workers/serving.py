@@ -22,9 +22,9 @@ from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
-from hendrix.status.routes import tell_routes
+from hendrix.metrics.routes import tell_routes
 from hendrix.status.service import AccessLogService
-from hendrix.status.totals import Counting
+from hendrix.metrics.totals import Counting
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 

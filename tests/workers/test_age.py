@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hendrix.status.process import rss
+from hendrix.metrics.process import rss
 from hendrix.workers.age import PATIENCE, Age
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from hendrix.crosstown.tallies import Tallies
-from hendrix.status.meter import Meter, Samples, add
-from hendrix.status.process import cpu_seconds
+from hendrix.metrics.meter import Meter, Samples, add
+from hendrix.metrics.process import cpu_seconds
 
 
 class Channel(Protocol):

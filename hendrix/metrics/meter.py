@@ -10,9 +10,9 @@ from threading import get_ident
 from typing import Any, Final
 
 from hendrix.buckets import BOUNDS, Histogram, bisect_left, empty
-from hendrix.status.routes import route_of
+from hendrix.metrics.routes import route_of
 
-# A family of metrics and the values of its labels; what has been counted, or a histogram of it. See `hendrix.status.families`.
+# A family of metrics and the values of its labels; what has been counted, or a histogram of it. See `hendrix.metrics.families`.
 Key = tuple[str, ...]
 Samples = dict[Key, float | Histogram]
 

@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from hendrix.buckets import BOUNDS
-from hendrix.status.families import FAMILIES, Family
-from hendrix.status.meter import Key, Samples
+from hendrix.metrics.families import FAMILIES, Family
+from hendrix.metrics.meter import Key, Samples
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 ENDS = [*map(repr, BOUNDS), "+Inf"]
