@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,22 +18,24 @@ from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.commands import add_hub
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
-from hendrix.notify import Notify
-from hendrix.options import Options, Settings
-from hendrix.siblings.service import siblings_of
 from hendrix.metrics.collect import Metrics
 from hendrix.metrics.process import ProcessService
 from hendrix.metrics.totals import Counting, Totals
+from hendrix.notify import Notify
+from hendrix.options import Options, Settings
+from hendrix.siblings.service import siblings_of
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import Workers, workers_of
-from hendrix.workers.serving import Serving
+from hendrix.workers.process import Process
+from hendrix.workers.serving import Serving, name_of_application
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
 if TYPE_CHECKING:
     from hendrix.status.server import StatusService
+    from hendrix.status.view import View
     from hendrix.status.web import Answer
 
 __all__ = ["Options", "makeService"]
@@ -67,12 +68,15 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     add_standard(commands, root, reactor)
     hub = HubService(reactor)
     add_hub(commands, lambda: hub.branch)
-    counting = Counting() if settings.status else None
-    totals = Totals(counting) if counting else None
     nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
-    if totals is not None:
-        nodes += [_status_node(reactor, settings, commands, root, hub, Metrics(totals, partial(data, root))), ProcessService(reactor)]
-    nodes += [sockets, hub]
+    view = counting = totals = None
+    if settings.status:
+        page, view = _live_page(reactor, settings, commands, root, hub)
+        counting = Counting()
+        totals = Totals(counting)
+        page.add("/metrics", partial(_metrics_page, Metrics(totals, partial(data, root))))
+        nodes += (page, ProcessService(reactor))
+    nodes += (sockets, hub)
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.workers:
@@ -81,13 +85,16 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
         if totals is not None:
             workers.on_spawn.append(lambda process: totals.attach(process.name, process.link.channel("metrics")))
+        if view is not None:
+            _show_workers(view, workers)
         if notify is not None:
             workers.around_reload = notify.around
         if settings.dev and not settings.no_reload:
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, counting=counting)
+        hearer = view.here if view else None
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, hearer=hearer, counting=counting)
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
@@ -106,20 +113,30 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
     return watch(reactor, settings, workers.restart, tell)
 
 
-def _status_node(
-    reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, metrics: Metrics
-) -> StatusService:
-    """The node "status": twisted.web is imported for it, and for nothing else."""
+def _live_page(reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService) -> tuple[StatusService, View]:
+    """The node "status" and what it shows: twisted.web is imported for it, and for nothing else."""
     from hendrix.status.server import StatusService
     from hendrix.status.streams import Streams
+    from hendrix.status.view import View
 
-    assert settings.status is not None
-    streams = Streams(lambda: hub.branch, lambda: json.dumps({"tree": data(root)}))
-    ports = Sockets(reactor, [settings.status], "--status")
+    assert settings.status is not None and hub.hub is not None
     tree = partial(data, root)
-    node = StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, tree, partial(_is_up, root))
-    node.add("/metrics", partial(_metrics_page, metrics))
-    return node
+    about = {"app": name_of_application(settings), "workers": settings.workers > 0, "token": settings.status_token is not None}
+    view = View(reactor, tree, hub.hub.topics, about)
+    view.streams = streams = Streams(lambda: hub.branch, view.whole)
+    ports = Sockets(reactor, [settings.status], "--status")
+    ready = partial(_is_up, root)
+    return StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, view, tree, ready), view
+
+
+def _show_workers(view: View, workers: Workers) -> None:
+    """Processes and their reports."""
+
+    def spawned(process: Process) -> None:
+        process.link.channel("reports").received = partial(view.take, process.name, process.pid)
+
+    workers.on_spawn.append(spawned)
+    view.processes = lambda: [(process.name, process.pid, process.state) for process in workers.processes]
 
 
 def _metrics_page(metrics: Metrics) -> Answer:

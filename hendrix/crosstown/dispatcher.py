@@ -332,6 +332,12 @@ class Dispatcher:
             queued = len(self._held) + sum(len(response.after) for response in self._pending)
             return {"queued": queued, "running": len(self.running), **self.counts.numbers()}
 
+    def tasks(self) -> tuple[list[Task], list[Task]]:
+        """Those that run, and those that have not begun, as far as they are known by name (any thread)."""
+        with self._lock:
+            pending = [task for response in self._pending for task in response.after if isinstance(task, Task)]
+            return list(self.running), [*self._held, *pending]
+
     @property
     def idle(self) -> bool:
         """Whether nothing runs, waits, or will come of a response."""

@@ -92,6 +92,11 @@ class Hub:
         subscribers = sum(len(remote.members) for remote in self._remotes)
         return f"memory, {topics} topic{'s' * (topics != 1)}, {subscribers} subscriber{'s' * (subscribers != 1)}"
 
+    def topics(self, most: int) -> list[tuple[str, int]]:
+        """Those with the most subscribers, each with their number."""
+        counts = [(topic, self.presence.count(topic)) for topic in self.presence]
+        return sorted(counts, key=lambda one: (-one[1], one[0]))[:most]
+
     def numbers(self) -> dict[str, int | float]:
         """For statistics: what is there now, and what has been counted."""
         return {

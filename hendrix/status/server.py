@@ -42,6 +42,7 @@ class StatusService(Service):
     :param endpoint: as the user gave it, for an error.
     :param token: None for a page that can only be read, by this machine alone.
     :param run: runs a command.
+    :param view: makes the picture.
     :param tree: gives the tree as data.
     :param ready: whether all nodes run.
     """
@@ -56,11 +57,12 @@ class StatusService(Service):
         ports: Ports,
         run: Run,
         streams: Streams,
+        view: Service,
         tree: Callable[[], Any],
         ready: Callable[[], bool],
     ) -> None:
         self._reactor, self._endpoint, self._token, self._ports, self._streams = reactor, endpoint, token, ports, streams
-        self._run = run
+        self._run, self._view = run, view
         self._given: dict[str, Give] = {"/tree.json": lambda: as_json(tree())}
         self._ready = ready
         self._site: Any = None
@@ -102,11 +104,14 @@ class StatusService(Service):
     def startService(self) -> Deferred[None]:
         """Fires when it listens."""
         super().startService()
+        self._view.startService()
         return Deferred.fromCoroutine(self._listen())
 
     def stopService(self) -> Deferred[None]:
         """Fires when it no longer listens."""
         super().stopService()
+        if self._view.running:
+            self._view.stopService()
         self._streams.close()
         site, self._site = self._site, None
         if site is not None:

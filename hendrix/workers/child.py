@@ -23,9 +23,9 @@ from hendrix.control.commands import Commands
 from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
-from hendrix.options import Settings
 from hendrix.metrics.process import ProcessService
 from hendrix.metrics.totals import Counting, Report
+from hendrix.options import Settings
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers import baggage
@@ -81,9 +81,17 @@ class Worker:
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
         counting = Counting() if self._settings.status else None
+        hearer = self._link.channel("reports") if self._settings.status else None
         self._report = Report(counting, self._link.channel("metrics")) if counting else None
         self._serving = Serving(
-            reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True, counting=counting
+            reactor,
+            self._settings,
+            sockets,
+            lambda: self._load(given["birth"] == 0),
+            self._root,
+            shared=True,
+            hearer=hearer,
+            counting=counting,
         )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         process = [ProcessService(reactor)] if counting else []

@@ -1,4 +1,4 @@
-"""The commands of a process with workers: "reload", "workers" and "threads"."""
+"""The commands of a process with workers: "reload", "recycle", "workers" and "threads"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import DeferredList
 
 from hendrix.control.commands import Commands
-from hendrix.errors import PeerError
+from hendrix.errors import ChildError, PeerError
 from hendrix.workers.parent import Workers
 
 
@@ -16,6 +16,7 @@ def add_workers(commands: Commands, workers: Workers) -> None:
     """Add them."""
     its = OfWorkers(workers)
     commands.add("reload", its.reload, "New code: new workers take the place of all, and no request is lost. Answers when they serve.")
+    commands.add("recycle", its.recycle, "A new process takes the place of one worker, and no request is lost.", {"worker": "its name"})
     commands.add("workers", its.workers, "How many processes serve, or so many from now on.", {"to": "a number, or +1, -1"})
     commands.add("threads", its.threads, "What each worker thread is doing now, and in which line of the application it is.")
 
@@ -28,6 +29,17 @@ class OfWorkers:
 
     async def reload(self, arguments: dict[str, Any]) -> str:
         return f"{await self._workers.reload()} workers with new code"
+
+    async def recycle(self, arguments: dict[str, Any]) -> str:
+        name = arguments.get("worker")
+        slot = next((slot for slot in self._workers.slots if slot.name == name), None)
+        if slot is None:
+            raise PeerError(400, f"worker={name}: give one of {', '.join(slot.name for slot in self._workers.slots)}")
+        try:
+            await slot.renew("recycle")
+        except ChildError as error:
+            raise PeerError(500, f"the old process goes on: {str(error).splitlines()[-1]}") from None
+        return f"{slot.name} is a new process"
 
     async def workers(self, arguments: dict[str, Any]) -> int:
         count = len(self._workers.slots)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from hendrix.channel.crew_service import CrewService
-from hendrix.channel.site import Limits
+from hendrix.channel.site import Access, Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.control.commands import Commands
@@ -21,10 +21,13 @@ from hendrix.errors import ConfigurationError
 from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
-from hendrix.options import Settings
 from hendrix.metrics.routes import tell_routes
-from hendrix.status.service import AccessLogService
 from hendrix.metrics.totals import Counting
+from hendrix.options import Settings
+from hendrix.status.service import AccessLogService
+from hendrix.status.witness import Hearer, Witness
+from hendrix.threads.worker import Worker
+from hendrix.wire.http1 import Request
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 
@@ -53,12 +56,13 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "connections" and "web", in the order in which they start.
+    """The nodes "crew", "crosstown", "access log", "reports", "connections" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
+    :param hearer: hears the reports for the live page; None where there is no such page.
     :param counting: counts what is served.
     """
 
@@ -71,6 +75,7 @@ class Serving:
         root: MultiService,
         *,
         shared: bool,
+        hearer: Hearer | None = None,
         counting: Counting | None = None,
     ) -> None:
         self._sockets = sockets
@@ -85,6 +90,7 @@ class Serving:
             counting.tallies if counting else None,
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+        self.witness = Witness(reactor, self._threads, lambda: self.crosstown.dispatcher, hearer) if hearer is not None else None
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
@@ -107,7 +113,7 @@ class Serving:
             trusted=settings.trusted_proxy,
             grace=settings.grace,
             port_file=None if shared else settings.port_file,
-            access=self.access_log.append if self.access_log else None,
+            access=_each(*([self.access_log.append] if self.access_log else []), *([self.witness.seen] if self.witness else [])),
             measure=counting.meter if counting else None,
             health=settings.health,
             ready=lambda: all(getattr(node, "running", True) for node in list(root)),
@@ -122,6 +128,10 @@ class Serving:
         """What can be asked where there are no workers."""
         commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
         add_threads(commands, lambda: self.crew.crew)
+
+    def _threads(self) -> list[Worker]:
+        crew = self.crew.crew
+        return list(crew.workers) if crew is not None else []
 
     def _reloaded(self, arguments: dict[str, Any]) -> str:
         return self._reload()
@@ -141,7 +151,7 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
+        nodes = (self.crew, self.crosstown, self.access_log, self.witness, self.connections, self.web)
         return iter([node for node in nodes if node is not None])
 
 
@@ -158,6 +168,18 @@ def name_of_application(settings: Settings) -> str:
     if isinstance(settings.wsgi, str):
         return settings.wsgi
     return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
+
+
+def _each(*calls: Access) -> Access | None:
+    """One that calls them all."""
+    if len(calls) < 2:
+        return calls[0] if calls else None
+
+    def call(request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
+        for one in calls:
+            one(request, remote_addr, code, sent, seconds)
+
+    return call
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,0 +1,104 @@
+"""What a process counts of its answers between two reports, and quantiles of it: fixed bounds, so that the counts of processes and of
+seconds add up.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
+from typing import Any
+
+from hendrix.wire.http1 import Request
+
+# Seconds: an eighth more each time, from a tenth of a millisecond to about two minutes; what takes longer is in the last bucket.
+STEP = 1.125
+BOUNDS: tuple[float, ...] = tuple(0.0001 * STEP**power for power in range(120))
+
+# The slowest answers of a report.
+SLOWEST = 5
+# Seconds from which an answer may be called slow.
+SLOW = 0.1
+# Characters of a path.
+LONGEST = 120
+
+
+class Meter:
+    """Counts (any thread).
+
+    :param stack: gives where the thread that asks was seen, in the application, while it was at this answer; [] if it was not.
+    """
+
+    def __init__(self, stack: Callable[[], list[str]] = list) -> None:
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._buckets, self._codes = [0] * (len(BOUNDS) + 1), [0] * 6
+        self._slow: list[dict[str, Any]] = []
+
+    def seen(self, request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
+        """An answer is complete: called as the access log is.
+
+        :param code: its status, three digits or "".
+        :param seconds: that it took; 0 if the application was never asked.
+        """
+        bucket = bisect_left(BOUNDS, seconds)
+        kind = int(code[0]) if code[:1] in ("1", "2", "3", "4", "5") else 0
+        with self._lock:
+            self._codes[kind] += 1
+            if seconds:
+                self._buckets[bucket] += 1
+        if seconds >= SLOW:
+            self._note(f"{request.method} {request.target}", code, seconds)
+
+    def _note(self, title: str, code: str, seconds: float) -> None:
+        slow = {"title": brief(title), "code": code, "seconds": round(seconds, 3), "stack": self._stack()}
+        with self._lock:
+            self._slow.append(slow)
+            if len(self._slow) > 10 * SLOWEST:
+                self._slow = slowest(self._slow)
+
+    def take(self) -> dict[str, Any]:
+        """What was counted since the last time, as JSON can say it: how many of each bucket, of each class of status, and the slowest."""
+        with self._lock:
+            buckets, self._buckets = self._buckets, [0] * (len(BOUNDS) + 1)
+            codes, self._codes = self._codes, [0] * 6
+            slow, self._slow = self._slow, []
+        return {
+            "buckets": {str(index): count for index, count in enumerate(buckets) if count},
+            "codes": {str(kind): count for kind, count in enumerate(codes) if count},
+            "slow": slowest(slow),
+        }
+
+
+def slowest(answers: Iterable[dict[str, Any]], most: int = SLOWEST) -> list[dict[str, Any]]:
+    """The slowest of them, slowest first."""
+    return sorted(answers, key=lambda answer: -answer["seconds"])[:most]
+
+
+def brief(title: str) -> str:
+    """Without its query, in which there may be what nobody else should see."""
+    path = title.partition("?")[0]
+    return path if len(path) <= LONGEST else path[: LONGEST - 1] + "…"
+
+
+def quantiles(buckets: Mapping[int, int] | Counter[int], *which: float) -> list[float | None]:
+    """Seconds below which so much of what was counted lies; None if nothing was.
+
+    Within a bucket it is spread evenly, so that the error is less than an eighth.
+    """
+    indexes = sorted(buckets)
+    sums = list(accumulate(buckets[index] for index in indexes))
+    if not sums or not sums[-1]:
+        return [None] * len(which)
+    found: list[float | None] = []
+    for part in which:
+        rank = part * sums[-1]
+        place = min(bisect_left(sums, rank), len(sums) - 1)
+        index, below = indexes[place], sums[place - 1] if place else 0
+        low = BOUNDS[index - 1] if index else 0.0
+        high = BOUNDS[min(index, len(BOUNDS) - 1)]
+        inside = (rank - below) / buckets[index] if buckets[index] else 1.0
+        found.append(round(low + (high - low) * inside, 6))
+    return found
