@@ -1,7 +1,7 @@
 """The route of a request as its framework names it: ``/users/<int:id>`` and not ``/users/7``, so that there are few of them.
 
-It stands in ``environ["hendrix.route"]`` for whoever wants to know, and any application may put it there. Flask and Bottle leave theirs in
-the environ; Django and Pyramid are asked here to do so.
+It stands in ``environ["hendrix.route"]`` for whoever wants to know, and any application may put it there. Bottle leaves its own in the
+environ; Django, Flask and Pyramid are asked here to do so.
 """
 
 from __future__ import annotations
@@ -19,11 +19,7 @@ def route_of(environ: dict[str, Any]) -> str:
     """Of a request that has been answered; "" where nobody tells."""
     route = environ.get(ROUTE)
     if route is None:
-        request = environ.get("werkzeug.request")
-        if request is not None:
-            route = getattr(getattr(request, "url_rule", None), "rule", "")
-        else:
-            route = getattr(environ.get("bottle.route"), "rule", "")
+        route = getattr(environ.get("bottle.route"), "rule", "")
     return route if type(route) is str else ""
 
 
@@ -31,6 +27,8 @@ def tell_routes(application: Any) -> None:
     """Have the framework of an application that has been imported leave the route in the environ."""
     if "django.core.handlers.wsgi" in sys.modules:
         _django()
+    if "flask" in sys.modules:
+        _flask()
     if "pyramid.router" in sys.modules:
         _pyramid(application)
 
@@ -58,6 +56,20 @@ def _django() -> None:
                 self.environ[ROUTE] = f"/{route.removeprefix('^')}"
 
     WSGIHandler.request_class = WSGIRequest
+
+
+def _flask() -> None:
+    """It says when it begins with a request, which is after it has found its route, and forgets that at the end."""
+    from flask import request_started
+
+    request_started.connect(_flask_request_started)
+
+
+def _flask_request_started(sender: object, **_: object) -> None:
+    from flask import request
+
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
 
 
 def _pyramid(application: Any) -> None:
