@@ -218,6 +218,10 @@ class Settings:
         "Who has this may use the buttons of the live page; where other machines reach --status, nobody sees anything without it. In "
         "HENDRIX_STATUS_TOKEN it is not seen in the list of processes.",
     )  # fmt: skip
+    opentelemetry: bool = setting(
+        False, BESIDE, "", yes,
+        "Record spans of requests, of their wait for a thread and of crosstown tasks; where they go is for the SDK of OpenTelemetry.",
+    )  # fmt: skip
     secret: str | None = setting(
         None, APP, "TEXT", secret,
         "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "

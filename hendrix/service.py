@@ -29,7 +29,7 @@ from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import Workers, workers_of
 from hendrix.workers.process import Process
-from hendrix.workers.serving import Serving, name_of_application
+from hendrix.workers.serving import Serving, name_of_application, tracing
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
@@ -80,6 +80,8 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.workers:
+        if settings.opentelemetry:
+            tracing(reactor)  # a worker that cannot is found out too late
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))

@@ -36,6 +36,9 @@ class Measure(Protocol):
         """One that was made without the application."""
 
 
+# Runs a response of the application to a request that came then, as `Response.run` does, and records it (worker thread).
+Trace = Callable[[Response, Application, Environ, float], bool]
+
 # A socket that has left the fast lane, what is still to be sent, and who has it from now on. Any thread.
 HandOver = Callable[[socket.socket, list[bytes], Successor], None]
 
@@ -93,6 +96,7 @@ class Site:
     trusted: TrustedProxies | None = None
     access: Access | None = None
     measure: Measure | None = None
+    trace: Trace | None = None
     hand_over: HandOver | None = None
     own: Application | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
@@ -108,9 +112,8 @@ class Site:
         True if the outlet has no more to do with the connection.
         """
         worker.requests += 1
-        measure = self.measure
+        measure, trace, since = self.measure, self.trace, outlet.since  # now: the outlet may be another's soon
         began = self.clock() if self.access is not None or measure is not None else 0.0
-        waited = began - outlet.since if measure is not None else 0.0  # now: it may be another's soon
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
             try:
@@ -126,10 +129,10 @@ class Site:
         if self.own is not None and request.target.startswith(OWN):
             application, environ[ROUTE] = self.own, OWN
         received = int(environ["CONTENT_LENGTH"]) if measure is not None and request.content is not None else 0
-        over = response.run(application, environ)
+        over = response.run(application, environ) if trace is None else trace(response, application, environ, since)
         if measure is not None:
             code = response.heard or response.code
-            measure.served(environ, request.method, code, received, response.sent, waited, self.clock() - began)
+            measure.served(environ, request.method, code, received, response.sent, began - since, self.clock() - began)
         if self.access is not None:
             code = response.heard or response.code
             self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
@@ -31,6 +31,9 @@ from hendrix.wire.http1 import Request
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
 
+if TYPE_CHECKING:
+    from hendrix.metrics.tracing import Tracing
+
 log = Logger(namespace="hendrix.web")
 
 
@@ -56,7 +59,7 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "reports", "connections" and "web", in the order in which they start.
+    """The nodes "opentelemetry", "crew", "crosstown", "access log", "reports", "connections" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
@@ -91,6 +94,7 @@ class Serving:
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
         self.witness = Witness(reactor, self._threads, lambda: self.crosstown.dispatcher, hearer) if hearer is not None else None
+        self.tracing = tracing(reactor) if settings.opentelemetry else None
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
@@ -106,7 +110,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            partial(_loaded, load, counting),
+            partial(_loaded, load, counting is not None or settings.opentelemetry),
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -115,6 +119,7 @@ class Serving:
             port_file=None if shared else settings.port_file,
             access=_each(*([self.access_log.append] if self.access_log else []), *([self.witness.seen] if self.witness else [])),
             measure=counting.meter if counting else None,
+            trace=self.tracing.request if self.tracing else None,
             health=settings.health,
             ready=lambda: all(getattr(node, "running", True) for node in list(root)),
             request_timeout=settings.request_timeout,
@@ -151,14 +156,26 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.witness, self.connections, self.web)
+        nodes = (self.tracing, self.crew, self.crosstown, self.access_log, self.witness, self.connections, self.web)
         return iter([node for node in nodes if node is not None])
 
 
-def _loaded(load: Callable[[], tuple[Application, str]], counting: Counting | None) -> tuple[Application, str]:
-    """The application, which says what its routes are where that is counted."""
+def tracing(reactor: Any) -> Tracing:
+    """What records spans.
+
+    :raises ConfigurationError: what it needs is not installed.
+    """
+    try:
+        from hendrix.metrics.tracing import Tracing
+    except ImportError as error:
+        raise ConfigurationError(f"--opentelemetry: {error}; pip install 'hendrix[opentelemetry]', or leave it out") from None
+    return Tracing(reactor)
+
+
+def _loaded(load: Callable[[], tuple[Application, str]], routes: bool) -> tuple[Application, str]:
+    """The application, which says what its routes are where somebody wants to know."""
     application, name = load()
-    if counting is not None:
+    if routes:
         tell_routes(application)
     return application, name
 

@@ -175,9 +175,12 @@ def test_tasks_are_counted_by_their_names() -> None:
         for code in (200, 200, 404):
             assert site.get(f"/tasks/{code}").status == code
         expected = {("mail", "done"): 2, ("mail", "no-go"): 1, ("bad", "failed"): 3}
-        for (task, state), count in expected.items():
-            name = f"tasks.<locals>.{task}"
-            eventually(lambda name=name, state=state, count=count: scraper.sum("crosstown_tasks_total", task=name, state=state) == count, name)  # type: ignore[misc]
+
+        def counted() -> dict[tuple[str, str], float]:
+            names = {key: f"tasks.<locals>.{key[0]}" for key in expected}
+            return {key: scraper.sum("crosstown_tasks_total", task=name, state=key[1]) for key, name in names.items()}
+
+        eventually(lambda: counted() == expected, "they are not counted so")
         assert scraper.sum("crosstown_start_seconds_count") == scraper.sum("crosstown_run_seconds_count") == 5
 
 
