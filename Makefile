@@ -71,6 +71,7 @@ pictures: $(VENV)/.test ## the pictures of docs/chat.md, taken in Chromium
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/dashboard.py
 	$(SPHINX) build/docs
 	@echo "build/docs/index.html"
 
