@@ -83,6 +83,7 @@ clean: ## remove what make made
 tools:
 	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd || true
 	@.ci/wstest || true
+	@.ci/axe || true
 
 # One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.
 $(VENV)/.made: setup.py

@@ -13,7 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "examples"), str(ROOT / "tests" / "system")]
 
-from chatting import Visitor, chromium, prepared, serve  # noqa: E402
+from chatting import Visitor, prepared, serve  # noqa: E402
+
+from chromium import chromium  # noqa: E402
 
 PICTURES = ROOT / "docs" / "chat"
 DESKTOP, PHONE = (1180, 740), (390, 780)

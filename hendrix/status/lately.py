@@ -12,7 +12,7 @@ from hendrix.status.meter import brief
 
 # Lines that are kept, and characters of each.
 LINES, LONGEST = 300, 4000
-# Failures that wait to be reported, and characters of a traceback: its end says more than its beginning.
+# Failures that wait to be reported, and characters of a traceback.
 FAILURES, TRACEBACK = 20, 6000
 # The namespaces in which failures of the application are logged, and what they are called.
 KINDS = {"hendrix.crosstown": "task", "hendrix.wsgi": "request"}
@@ -49,8 +49,7 @@ class Lines(Observer):
             text = f"{text}\n{failure.getTraceback()}".strip()
         if not text:
             return
-        if len(text) > LONGEST:
-            text = f"{text[: LONGEST // 4]}\n[...]\n{text[-LONGEST * 3 // 4 :]}"
+        text = shortened(text, LONGEST)
         level = getattr(event.get("log_level"), "name", "critical" if event.get("isError") else "info")
         source = str(event.get("log_namespace") or "-")
         self.number += 1
@@ -83,7 +82,7 @@ class Failures(Observer):
                 "name": brief(name),
                 "origin": brief(str(origin)),
                 "error": f"{failure.type.__name__}: {failure.getErrorMessage()}"[:300],
-                "traceback": traceback[-TRACEBACK:],
+                "traceback": shortened(traceback, TRACEBACK),
             }
         )
 
@@ -92,3 +91,8 @@ class Failures(Observer):
         while self._failures:
             taken.append(self._failures.popleft())
         return taken
+
+
+def shortened(text: str, most: int) -> str:
+    """Its beginning and its end."""
+    return text if len(text) <= most else f"{text[: most // 2]}\n[...]\n{text[-(most // 2 - 7) :]}"

@@ -5,6 +5,7 @@ seconds add up.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,8 +18,8 @@ from hendrix.wire.http1 import Request
 STEP = 1.125
 BOUNDS: tuple[float, ...] = tuple(0.0001 * STEP**power for power in range(120))
 
-# The slowest answers of a report.
-SLOWEST = 5
+# The paths with the slowest answers in a report.
+SLOWEST = 8
 # Seconds from which an answer may be called slow.
 SLOW = 0.1
 # Characters of a path.
@@ -35,7 +36,7 @@ class Meter:
         self._stack = stack
         self._lock = threading.Lock()
         self._buckets, self._codes = [0] * (len(BOUNDS) + 1), [0] * 6
-        self._slow: list[dict[str, Any]] = []
+        self._slow: dict[str, dict[str, Any]] = {}
 
     def seen(self, request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
         """An answer is complete: called as the access log is.
@@ -53,28 +54,40 @@ class Meter:
             self._note(f"{request.method} {request.target}", code, seconds)
 
     def _note(self, title: str, code: str, seconds: float) -> None:
-        slow = {"title": brief(title), "code": code, "seconds": round(seconds, 3), "stack": self._stack()}
+        slow = {"title": brief(title), "code": code, "seconds": round(seconds, 3), "stack": self._stack(), "many": 1}
+        slow["time"] = round(time.time())
         with self._lock:
-            self._slow.append(slow)
+            worst(self._slow, slow)
             if len(self._slow) > 10 * SLOWEST:
-                self._slow = slowest(self._slow)
+                self._slow = {kept["title"]: kept for kept in slowest(self._slow.values())}
 
     def take(self) -> dict[str, Any]:
         """What was counted since the last time, as JSON can say it: how many of each bucket, of each class of status, and the slowest."""
         with self._lock:
             buckets, self._buckets = self._buckets, [0] * (len(BOUNDS) + 1)
             codes, self._codes = self._codes, [0] * 6
-            slow, self._slow = self._slow, []
+            slow, self._slow = self._slow, {}
         return {
             "buckets": {str(index): count for index, count in enumerate(buckets) if count},
             "codes": {str(kind): count for kind, count in enumerate(codes) if count},
-            "slow": slowest(slow),
+            "slow": slowest(slow.values()),
         }
 
 
 def slowest(answers: Iterable[dict[str, Any]], most: int = SLOWEST) -> list[dict[str, Any]]:
     """The slowest of them, slowest first."""
     return sorted(answers, key=lambda answer: -answer["seconds"])[:most]
+
+
+def worst(by_title: dict[str, dict[str, Any]], slow: dict[str, Any]) -> None:
+    """Keep the slower of two with the same title, and how many there were of both; where the one was, the other was too."""
+    other = by_title.get(slow["title"])
+    if other is None:
+        by_title[slow["title"]] = slow
+    else:
+        worse = max(other, slow, key=lambda answer: float(answer["seconds"]))
+        stack = worse["stack"] or other["stack"] or slow["stack"]
+        by_title[slow["title"]] = {**worse, "stack": stack, "many": other["many"] + slow["many"], "time": max(other["time"], slow["time"])}
 
 
 def brief(title: str) -> str:

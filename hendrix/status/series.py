@@ -68,3 +68,11 @@ class Series:
         if seconds and not seconds[-1][1].levels:
             seconds.pop()
         return [second.row(when) for when, second in seconds[-last:]]
+
+    def minute(self) -> dict[str, Any]:
+        """The last sixty seconds as one."""
+        whole = Second()
+        for second in list(self._seconds.values())[-60:]:
+            whole.buckets.update(second.buckets)
+            whole.codes.update(second.codes)
+        return whole.row(0)

@@ -15,7 +15,7 @@ from twisted.application.service import Service
 from hendrix import __version__
 from hendrix.status.health import Health, sums
 from hendrix.status.lately import Lines
-from hendrix.status.meter import slowest
+from hendrix.status.meter import slowest, worst
 from hendrix.status.series import KEPT, Series
 from hendrix.status.witness import Report, resident
 
@@ -23,7 +23,7 @@ from hendrix.status.witness import Report, resident
 AFTER = 0.4
 # Rows that are sent each second: those that may have changed.
 AGAIN = 6
-# Slow answers that are kept of each minute, and shown; failures that are kept; topics that are shown.
+# Paths with slow answers that are kept of each minute, and shown; failures that are kept; topics that are shown.
 SLOW, FAILURES, TOPICS = 12, 30, 30
 # Tasks that are shown.
 MOST = 20
@@ -73,7 +73,7 @@ class View(Service):
         self._about = {"version": __version__, "began": time.time(), **about}
         self._series, self._health, self._lines = Series(), Health(), Lines()
         self._reports: dict[int, tuple[float, str, Report]] = {}
-        self._slow: dict[int, list[dict[str, Any]]] = {}
+        self._slow: dict[int, dict[str, dict[str, Any]]] = {}
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES)
         self._failed = self._failure = self._line = self._number = 0
         self._state: dict[str, Any] = {}
@@ -98,10 +98,11 @@ class View(Service):
         now = time.time()
         self._reports[pid] = (now, name, report)
         self._series.add(report, int(now + 0.5))
-        if report["slow"]:
-            minute = int(now // 60)
-            new = [{**slow, "time": round(now), "process": name} for slow in report["slow"]]
-            self._slow[minute] = slowest([*self._slow.get(minute, ()), *new], SLOW)
+        minute = self._slow.setdefault(int(now // 60), {})
+        for slow in report["slow"]:
+            worst(minute, {**slow, "process": name})
+        if len(minute) > 2 * SLOW:
+            self._slow[int(now // 60)] = {slow["title"]: slow for slow in slowest(minute.values(), SLOW)}
         for failure in report["failures"]:
             self._failed += 1
             self._failures.append({**failure, "number": self._failed, "process": name})
@@ -143,15 +144,24 @@ class View(Service):
             "now": time.time(),
             "requests": self._series.requests,
             "errors": self._series.errors,
+            "minute": self._series.minute(),
             "rows": self._series.rows(seconds),
             "processes": [_process("hendrix", os.getpid(), ""), *(_process(*process) for process in sorted(self.processes()))],
             "under_way": slowest(under_way, SLOW),
-            "slow": slowest((slow for minute in self._slow.values() for slow in minute), SLOW),
+            "slow": self._slowest(),
             "tasks": self._tasks(),
             "failures": [one for one in self._failures if one["number"] > failure],
             "topics": self._topics(TOPICS),
             "lines": self._lines.after(line),
         }
+
+    def _slowest(self) -> list[dict[str, Any]]:
+        """Of each path the slowest answer, and how many were slow."""
+        found: dict[str, dict[str, Any]] = {}
+        for minute in self._slow.values():
+            for slow in minute.values():
+                worst(found, slow)
+        return slowest(found.values(), SLOW)
 
     def _tasks(self) -> dict[str, Any]:
         waiting: Counter[str] = Counter()

@@ -25,8 +25,8 @@ CONTENT = 4096
 IDLE = 60
 
 # All that the page is made of, which holds no secret: whoever reaches it may have it.
-STATIC = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"), "/page.js": ("page.js", "text/javascript")}
-STATIC |= {"/plot.js": ("plot.js", "text/javascript"), "/icon.svg": ("icon.svg", "image/svg+xml")}
+STATIC = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"), "/icon.svg": ("icon.svg", "image/svg+xml")}
+STATIC |= {f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "panels", "plot", "stream", "dom")}
 
 # The page loads from here and nowhere else, runs nothing that stands in it, is no frame of others, and leaves no trace in caches.
 FIELDS = {

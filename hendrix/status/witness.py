@@ -14,7 +14,7 @@ from twisted.application.service import Service
 
 from hendrix.status.lately import Failures
 from hendrix.status.meter import Meter, brief, slowest
-from hendrix.threads.activity import activities
+from hendrix.threads.activity import Activity, activities
 
 # Answers under way, running tasks and names of waiting tasks, at most.
 UNDER_WAY, RUNNING, NAMES = 8, 20, 10
@@ -108,10 +108,7 @@ class Witness(Service):
         found = [one for one in activities(workers, clock) if one.doing and one.seconds >= LONG]
         idents = {worker.name: worker.ident for worker in workers}
         self._stacks = {idents[one.thread]: (one.doing, clock() - one.seconds, one.stack[-DEPTH:]) for one in found}
-        shown = [
-            {"title": brief(one.doing), "seconds": round(one.seconds, 1), "line": one.line, "stack": one.stack[-DEPTH:]} for one in found
-        ]
-        return slowest(shown, UNDER_WAY)
+        return slowest(map(_shown, found), UNDER_WAY)
 
     def _stack(self) -> list[str]:
         """Where the thread that asks was seen last (that thread)."""
@@ -128,6 +125,10 @@ class Witness(Service):
             "running": [{"name": task.name, "origin": brief(task.origin), "seconds": round(now - task.started, 1)} for task in oldest],
             "waiting": Counter(task.name for task in waiting).most_common(NAMES),
         }
+
+
+def _shown(one: Activity) -> dict[str, Any]:
+    return {"thread": one.thread, "title": brief(one.doing), "seconds": round(one.seconds, 1), "stack": one.stack[-DEPTH:]}
 
 
 def resident(pid: int) -> int:
