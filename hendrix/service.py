@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 
 from hendrix.channel.sockets import Sockets
 from hendrix.control.address import Address, address
@@ -74,7 +76,7 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
         page, view = _live_page(reactor, settings, commands, root, hub)
         counting = Counting()
         totals = Totals(counting)
-        page.add("/metrics", partial(_metrics_page, Metrics(totals, partial(data, root))))
+        page.add("/metrics", partial(_metrics_page, reactor, Metrics(totals, partial(data, root))))
         nodes += (page, ProcessService(reactor))
     nodes += (sockets, hub)
     if settings.sibling:
@@ -141,14 +143,16 @@ def _show_workers(view: View, workers: Workers) -> None:
     view.processes = lambda: [(process.name, process.pid, process.state) for process in workers.processes]
 
 
-def _metrics_page(metrics: Metrics) -> Answer:
-    """The answer to ``GET /metrics``."""
+def _metrics_page(reactor: Any, metrics: Metrics) -> Answer | Deferred[Answer]:
+    """The answer to ``GET /metrics``. A large site has megabytes of it: a thread writes them, and the reactor goes on."""
     from hendrix.status.web import Answer
 
     try:
-        return Answer(*metrics.text())
+        from hendrix.metrics.prometheus import MEDIA_TYPE, text
     except ImportError:
         return Answer("text/plain", b"/metrics needs prometheus-client: pip install 'hendrix[metrics]'\n", 501)
+    writing: Deferred[bytes] = deferToThreadPool(reactor, reactor.getThreadPool(), text, metrics.samples())
+    return writing.addCallback(lambda content: Answer(MEDIA_TYPE, content))
 
 
 def _is_up(root: Supervisor) -> bool:

@@ -38,15 +38,6 @@ class Metrics:
             add(found, {key: value})
         return found | summed(self._totals.by_process())
 
-    def text(self) -> tuple[str, bytes]:
-        """What Prometheus asks for, and its media type.
-
-        :raises ImportError: ``prometheus-client`` is not installed.
-        """
-        from hendrix.metrics.prometheus import MEDIA_TYPE, text
-
-        return MEDIA_TYPE, text(self.samples())
-
 
 def of_tree(root: Branch) -> Iterator[tuple[Key, float]]:
     """The numbers of all nodes, as samples."""

@@ -1,4 +1,4 @@
-"""What the site says of each answer to who measures them: how long its request waited, how long the application took, what went in and out."""
+"""What the site says of each answer to who measures: how long its request waited, how long the application took, what went in and out."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hendrix.metrics.collect import Metrics, of_tree
 from hendrix.metrics.families import BY_NAME, FAMILIES, KINDS, NODES, ONCE
+from hendrix.metrics.prometheus import text
 from hendrix.metrics.totals import Counting, Totals
 from hendrix.tree import Branch
 
@@ -52,9 +53,8 @@ def families() -> dict[str, Any]:
     counting = Counting()
     for seconds in (0.001, 0.3, 99.0):
         counting.meter.served({"hendrix.route": '/"\\\n<id>'}, "GET", "200", 1, 2, 0.0, seconds)
-    media_type, text = Metrics(Totals(counting), tree).text()
-    assert media_type.startswith("text/plain; version=0.0.4")
-    return {family.name: family for family in text_string_to_metric_families(text.decode())}
+    written = text(Metrics(Totals(counting), tree).samples()).decode()
+    return {family.name: family for family in text_string_to_metric_families(written)}
 
 
 def test_the_text_is_read_back_by_prometheus(families: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pressure import Wire, connect, endpoints, eventually, get, post
 from scrape import STATUS, Samples, Scraper, went_back
+from sockets import Client
 
 from certificates import Certificate
 from harness import Site
@@ -191,6 +192,7 @@ def test_refused_requests_are_answers_too() -> None:
             wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
             assert wire.answer().status == 400
         assert scraper.sum("requests_total", status=400, route="") == 1
+        assert scraper.get()[1].startswith("text/plain; version=0.0.4")
         assert scraper.sum("request_seconds_count") == 0, "it never reached the application"
 
 
@@ -200,3 +202,15 @@ def test_without_the_library_the_answer_says_what_to_install(tmp_path: Path) -> 
         status, _, text = Scraper(site).get()
         assert (status, text) == (501, "/metrics needs prometheus-client: pip install 'hendrix[metrics]'\n")
         assert site.get("/").status == 200
+
+
+def test_websockets_are_seen_while_they_last(tmp_path: Path) -> None:
+    with Site("realtime:app", "--workers=1", STATUS) as site:
+        scraper = Scraper(site)
+        with Client(site, "/echo") as client:
+            eventually(lambda: scraper.sum("requests_total", status=101) == 1, "it is not counted")
+            eventually(lambda: scraper.sum("realtime_connections", process="worker 1", kind="WebSocket") == 1, "it is not seen")
+            client.send("hello")
+            assert client.receive() == "hello"
+        eventually(lambda: scraper.sum("realtime_connections") == 0, "it is not seen to go")
+        assert scraper.sum("requests_total") == 1
