@@ -65,9 +65,9 @@ bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)
 	nice -n 19 $(BIN)/python fuzz/fuzz_http1.py -max_total_time=$(or $(FOR),60)
 
-pictures: $(VENV)/.test ## the pictures of docs/chat.md, taken in Chromium
+pictures: $(VENV)/.test ## the pictures of docs/chat.md and docs/live-page.md, taken in Chromium
 	.ci/tools chromium chromedriver=chromium-driver pngquant optipng
-	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/pictures.py $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py

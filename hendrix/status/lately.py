@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import Any
 
@@ -14,6 +15,8 @@ from hendrix.status.meter import brief
 LINES, LONGEST = 300, 4000
 # Failures that wait to be reported, and characters of a traceback.
 FAILURES, TRACEBACK = 20, 6000
+# Where this package is, and with it most others.
+PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 # The namespaces in which failures of the application are logged, and what they are called.
 KINDS = {"hendrix.crosstown": "task", "hendrix.wsgi": "request"}
 
@@ -94,5 +97,15 @@ class Failures(Observer):
 
 
 def shortened(text: str, most: int) -> str:
-    """Its beginning and its end."""
+    """Its beginning and its end. Files of tracebacks go by the end of their path: those of the application, and packages."""
+    for directory in (_here(), PACKAGES):
+        if len(directory) > 1:
+            text = text.replace(f'  File "{directory}', '  File "')
     return text if len(text) <= most else f"{text[: most // 2]}\n[...]\n{text[-(most // 2 - 7) :]}"
+
+
+def _here() -> str:
+    try:
+        return os.path.join(os.getcwd(), "")
+    except OSError:  # it was removed
+        return ""

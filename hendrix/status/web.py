@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import Request
+from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request as SiteRequest, Site
 
@@ -21,8 +21,8 @@ log = Logger(namespace="hendrix.status")
 
 # Bytes of a request's content: the arguments of a command.
 CONTENT = 4096
-# Seconds that a connection may be idle.
-IDLE = 60
+# Seconds that a connection may be idle, and that its client has to close it then.
+IDLE, LINGER = 60, 15
 
 # All that the page is made of, which holds no secret: whoever reaches it may have it.
 STATIC = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"), "/icon.svg": ("icon.svg", "image/svg+xml")}
@@ -135,6 +135,14 @@ def as_json(value: Any) -> Answer:
     return Answer("application/json", json.dumps(value).encode())
 
 
+class Channel(HTTPChannel):
+    """A connection. That one was idle for long is no news: browsers open some in case they need them."""
+
+    def timeoutConnection(self) -> None:
+        self._abortingCall = self.callLater(LINGER, self.forceAbortClient)
+        self.loseConnection()
+
+
 class Visit(SiteRequest):
     """A request whose content is small."""
 
@@ -149,6 +157,7 @@ def site_of(reactor: Any, pages: Pages) -> Site:
     """The factory of a port."""
     site = Site(pages, requestFactory=Visit, timeout=IDLE, reactor=reactor)
     site.displayTracebacks = False
+    site.protocol = Channel
     return site
 
 

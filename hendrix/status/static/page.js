@@ -16,7 +16,7 @@ const plots = [
     format: count,
     least: 5,
     lines: [
-      { key: "requests", label: "all", style: "first area" },
+      { key: "requests", label: "all", style: "first", area: true },
       { key: "refused", label: "4xx", style: "second" },
       { key: "errors", label: "5xx", style: "alarm" },
     ],
@@ -37,7 +37,7 @@ const plots = [
     least: 5,
     lines: [
       { key: "threads", label: "threads", style: "edge" },
-      { key: "busy", label: "busy", style: "first area" },
+      { key: "busy", label: "busy", style: "first", area: true },
       { key: "backlog", label: "backlog", style: "alarm" },
     ],
   }),

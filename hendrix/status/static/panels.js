@@ -14,7 +14,7 @@ export function showTiles(news, rows) {
   const { minute } = news;
   const memory = news.processes.reduce((sum, each) => sum + each.rss, 0);
   const tiles = [
-    { key: "rate", label: "Requests / s", value: rate(perSecond), more: `${whole(news.requests)} since the start` },
+    { key: "rate", label: "Requests / s", value: rate(perSecond), more: `${whole(news.requests)} in all` },
     { key: "p50", label: "p50, last minute", value: duration(minute.p50), more: "half are faster" },
     { key: "p95", label: "p95", value: duration(minute.p95), more: "1 of 20 is slower" },
     { key: "p99", label: "p99", value: duration(minute.p99), more: "1 of 100 is slower" },

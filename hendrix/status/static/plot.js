@@ -18,7 +18,7 @@ function nice(value) {
 }
 
 export class Plot {
-  // lines: [{key, label, style}]; the later ones are drawn above. least: the top of the scale is no lower.
+  // lines: [{key, label, style, area}]; the later ones are drawn above. least: the top of the scale is no lower.
   constructor(figure, { title, lines, format, least }) {
     Object.assign(this, { figure, lines, format, least, title, seconds: 300, rows: [], at: null });
     this.legend = make("dl", { class: "legend" });
@@ -34,6 +34,7 @@ export class Plot {
     this.grid = svg("g", { class: "grid" });
     this.inner = svg("svg", { x: LEFT, y: 0 });
     this.moving = svg("g");
+    this.areas = lines.map((line) => (line.area ? this.moving.appendChild(svg("path", { class: `${line.style} area` })) : null));
     this.paths = lines.map((line) => this.moving.appendChild(svg("path", { class: line.style })));
     this.cross = svg("line", { class: "cross", visibility: "hidden" });
     this.inner.append(this.moving, this.cross);
@@ -107,13 +108,16 @@ export class Plot {
     this.width = width - LEFT - RIGHT;
     this.height = height - TOP - BOTTOM;
     this.root.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.inner.setAttribute("width", this.width + RIGHT / 2);
+    this.inner.setAttribute("width", this.width);
     this.inner.setAttribute("height", height - BOTTOM + 2);
     const from = this.last - this.seconds;
     const shown = this.rows.filter((row) => row.t >= from);
     const most = Math.max(this.least, ...shown.flatMap((row) => this.lines.map((line) => row[line.key] ?? 0)));
     this.top = nice(most * 1.02);
-    this.lines.forEach((line, i) => this.paths[i].setAttribute("d", this.path(shown, line)));
+    this.lines.forEach((line, i) => {
+      this.paths[i].setAttribute("d", this.path(shown, line));
+      this.areas[i]?.setAttribute("d", this.path(shown, line, true));
+    });
     this.drawGrid(width, from);
     for (const [end, y] of [["y1", TOP], ["y2", TOP + this.height]]) this.cross.setAttribute(end, y);
     this.tell();
@@ -124,10 +128,10 @@ export class Plot {
   }
 
   // A second without a value interrupts the line; one alone is a dot.
-  path(rows, line) {
+  path(rows, line, area = false) {
     const parts = [];
     let pen = false, first = 0, x = 0;
-    const close = () => pen && line.style.includes("area") && parts.push(`V${this.y(0).toFixed(1)}H${first.toFixed(1)}Z`);
+    const close = () => pen && area && parts.push(`V${this.y(0).toFixed(1)}H${first.toFixed(1)}Z`);
     for (const row of rows) {
       const value = row[line.key];
       if (value === null || value === undefined) {
