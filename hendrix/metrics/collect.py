@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import twisted
 from hendrix import __version__
@@ -62,7 +63,10 @@ def _nodes(branch: Branch, process: str, above: str) -> Iterator[tuple[Key, floa
 def _numbers(branch: Branch, process: str, path: str) -> Iterator[tuple[Key, float]]:
     # By the path and not by the name: a sibling may be called as any other node.
     known, once, kinds = NODES.get(path, {}), ONCE.get(path, {}) if process == MAIN else {}, KINDS.get(path)
-    for name, value in branch["numbers"].items():
+    said: dict[str, Any] = {**branch["numbers"]}
+    for name, value in said.items():
+        if not isinstance(value, (int, float)):
+            continue  # a node of somebody's own may say anything, and costs the others nothing
         family = known.get(name)
         if family is not None:
             yield (family[0], process, *family[1:]), value

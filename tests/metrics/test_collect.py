@@ -26,7 +26,7 @@ def tree() -> Branch:
         node("hub", topics=5, published=6),
         node("workers", worker, node("worker 2"), workers=2, serving=1, draining=0, started=3, died=1),
         node("siblings", node("irc", node("crew", busy=9), restarts=2, said=7)),
-        node("mine", number=1.5),
+        node("mine", number=1.5, word="no number"),  # type: ignore[arg-type]
     )
 
 
@@ -37,6 +37,7 @@ def test_the_numbers_of_nodes_go_to_their_families_and_all_others_to_one() -> No
     assert found["workers_serving",] == 1 and found["worker_deaths",] == 1
     assert found["sibling_restarts", "irc"] == 2 and found["node", "main", "siblings/irc", "said"] == 7
     assert found["node", "main", "mine", "number"] == 1.5 and found["node", "worker 1", "hub", "members"] == 4
+    assert all(isinstance(value, (int, float)) for value in found.values())
     assert found["node", "main", "siblings/irc/crew", "busy"] == 9, "a node is known by its place"
 
 
