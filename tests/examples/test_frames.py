@@ -27,7 +27,7 @@ HOLD = "return find('count').textContent === arguments[0] && fresh.length === 0 
 POINT = """
     const at = river.place(river.frames.find((frame) => frame.ethertype === 0x0806), river.stopped);
     const box = river.canvas.getBoundingClientRect(), ratio = devicePixelRatio;
-    const pixel = river.pen.getImageData(Math.round(at.x * ratio), Math.round(at.y * ratio), 1, 1).data;
+    const pixel = river.pen.getImageData(Math.round(at.x * ratio), Math.round((at.y + 4) * ratio), 1, 1).data;
     return {x: box.x + at.x, y: box.y + at.y, pixel: [...pixel]};
 """
 
@@ -64,8 +64,8 @@ def test_frames_are_drawn_and_sent(site: Site, wire: Wire, tmp_path: Path) -> No
             ["IPv4", "02:00:00:00:00:07", "02:00:00:00:00:99", "1000"],
         ]
         assert "hello, wire" in run(DUMP)
+        eventually(lambda: run(POINT)["pixel"][3], "it is drawn")
         point = run(POINT)
-        assert point["pixel"][3] > 0, "it is drawn"
         for kind in ("mousePressed", "mouseReleased"):
             where = {"x": point["x"], "y": point["y"], "button": "left", "clickCount": 1}
             driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, **where})
