@@ -25,6 +25,7 @@ DUMP = "return [...document.querySelectorAll('#dump .letters')].map((letters) =>
 # The frames are drawn for twenty seconds: no time between seeing that they are there, and holding them.
 HOLD = "return find('count').textContent === arguments[0] && fresh.length === 0 && (find('pause').click(), true)"
 POINT = """
+    // Beside the line of the lane, and inside of the frame.
     const at = river.place(river.frames.find((frame) => frame.ethertype === 0x0806), river.stopped);
     const box = river.canvas.getBoundingClientRect(), ratio = devicePixelRatio;
     const pixel = river.pen.getImageData(Math.round(at.x * ratio), Math.round((at.y + 4) * ratio), 1, 1).data;

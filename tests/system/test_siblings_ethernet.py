@@ -114,6 +114,23 @@ def test_it_comes_back_with_its_interface(wire, reactor):
         assert numbers(running)["restarts"] == 0
 
 
+def test_made_anew_it_opens_another_socket(wire):
+    with site(wire, f"--sibling=framing.crashing:interface={wire.near}:name=ethernet") as running, wire.socket(wire.far) as far:
+        ask(running, "publish", topic="crash", payload=None)
+        eventually(lambda: numbers(running)["restarts"] == 1, "it is made anew")
+        running.get("/?count=1")
+        assert far.recv(2000)[12:14] == b"\x88\xb5"
+
+
+def test_without_privileges_it_cannot_be_made_anew_and_says_so(wire):
+    sibling = f"--sibling=framing.crashing:interface={wire.near}"
+    with site(wire, sibling, before=["--uid=65534", "--gid=65534"]) as running:
+        ask(running, "publish", topic="crash", payload=None)
+        running.wait_for_log("crashing died and is started again: RuntimeError: as it was told")
+        running.wait_for_log(f"crashing died and is started again: {sibling}: raw frames need the capability CAP_NET_RAW")
+        assert running.get("/").status == 200
+
+
 def test_it_waits_for_an_interface_that_is_down_at_the_start(wire):
     wire.ip("link", "set", wire.near, "down")
     with site(wire, f"--sibling=ethernet:interface={wire.near}") as running:

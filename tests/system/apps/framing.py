@@ -19,3 +19,10 @@ def app(environ, start_response):
         ethernet.send(header + number.to_bytes(4, "big") * int(query.get("times", 1)), sibling=query.get("sibling", "ethernet"))
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"sent"]
+
+
+def crashing(context, interface: str):
+    """The sibling, which dies when somebody publishes on "crash"."""
+    service = ethernet.make_service(context, interface)
+    context.subscribe("crash", lambda event: service.on_failure(RuntimeError("as it was told")))
+    return service
