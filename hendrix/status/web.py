@@ -157,7 +157,7 @@ def site_of(reactor: Any, pages: Pages) -> Site:
     """The factory of a port."""
     site = Site(pages, requestFactory=Visit, timeout=IDLE, reactor=reactor)
     site.displayTracebacks = False
-    site.protocol = Channel
+    site.protocol = Channel  # type: ignore[method-assign, assignment]
     return site
 
 
