@@ -100,6 +100,7 @@ class Branch:
         then: str | None = None,
         expires: float = EXPIRES,
         replied: Callable[[bool, Any], object] | None = None,
+        key: str | None = None,
     ) -> None:
         """Give a payload to exactly one consumer of a queue, at most once. Returns at once.
 
@@ -107,6 +108,7 @@ class Branch:
         :param expires: seconds after which nobody begins it any more.
         :param replied: called on the reactor thread, or here and now, with whether it was done, and what the consumer returned as JSON
             or why it was not.
+        :param key: the message is delivered at least once, under this idempotency key.
         :raises BadTopic, BadPayload: nothing is sent.
         :raises NoHub: the process ends.
         """
@@ -119,7 +121,7 @@ class Branch:
         if replied is not None:
             number = next(self._numbers)
             self._asked[number] = replied
-        if not self._put(["enqueue", queue, number, then, float(expires), text], len(text)) and number is not None:
+        if not self._put(["enqueue", queue, number, then, float(expires), key, text], len(text)) and number is not None:
             self._answered(number, False, f"{queue}: the message was lost: {OVERLOAD}")
 
     def _put(self, entry: Entry, size: int = 0) -> bool:

@@ -61,8 +61,7 @@ class History:
 
     def append(self, topic: str, payload_text: str, rule: Rule) -> Message:
         """The message for a payload; kept if the rule says so."""
-        self.offset += 1
-        message = Message(topic, self.position, self._clock(), payload_text)
+        message = self.made(topic, payload_text)
         past = self._pasts.pop(topic, None) or _Past(self._forgotten)
         self._pasts[topic] = past
         past.age, past.last = rule.age, self.offset
@@ -76,6 +75,11 @@ class History:
         self._expire(past)
         self._forget()
         return message
+
+    def made(self, topic: str, payload_text: str) -> Message:
+        """A message with the next id."""
+        self.offset += 1
+        return Message(topic, self.position, self._clock(), payload_text)
 
     def after(self, patterns: Mapping[str, str]) -> tuple[list[Message], list[Gap]]:
         """What has come after the id that is given for each pattern, in order, each message once; and the gaps in it."""

@@ -73,6 +73,7 @@ SLOW = "slow"  # the subscriber did not take them, and the policy of their topic
 LATEST = "latest"  # the policy of their topic keeps the latest, and the subscriber has not taken the ones before it
 HISTORY = "history"  # the history does not go back so far
 OVERLOAD = "overload"  # more was published than the hub, or the way to this process, could take
+BROKER = "broker"  # the broker was away, and does not know what was published meanwhile
 
 
 class Gap:
@@ -80,7 +81,7 @@ class Gap:
 
     :ivar topic: the topic, or the pattern that was subscribed to.
     :ivar lost: how many, None if that is not known.
-    :ivar reason: ``slow``, ``latest``, ``history`` or ``overload``.
+    :ivar reason: ``slow``, ``latest``, ``history``, ``overload`` or ``broker``.
     """
 
     __slots__ = ("lost", "reason", "topic")
