@@ -284,9 +284,11 @@ class Branch:
     def _joined(self, number: int, position: str, gaps: list[tuple[str, str]]) -> None:
         self._answered(number, position, gaps, self._parts.pop(number, []))
 
-    def _job(self, number: int, queue: str, wanted: bool, topic: str, id: str, time: float, payload_text: str) -> None:
+    def _job(self, number: int, queue: str, wanted: bool, key: str | None, attempt: int, *message: Any) -> None:
         assert self.jobs is not None  # who has none serves no queue
-        self.jobs.do(number, queue, Message(topic, id, time, payload_text), wanted)
+        job = Message(*message)
+        job.key, job.attempt = key, attempt
+        self.jobs.do(number, queue, job, wanted)
 
 
 class Member(Inbox):

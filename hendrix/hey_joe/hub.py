@@ -28,7 +28,7 @@ Entries that go to a branch::
     ["gap", topic, count or null, reason]
     ["part", number, [message, ...]]                      of what is then joined or answered
     ["joined", number, position, [[pattern, reason], ...]]
-    ["job", job, queue, wanted, topic, id, time, payload]   wanted: somebody wants the result
+    ["job", job, queue, wanted, key, attempt, topic, id, time, payload]   wanted: somebody wants the result
     ["reply", number, true, result] or ["reply", number, false, why]
     ["answer", number, value]
 
@@ -311,7 +311,7 @@ class Hub:
     def _send_job(self, remote: Remote, job: Job[Remote]) -> None:
         message = job.message
         wanted = job.then is not None or job.asker is not None
-        remote.add(["job", job.number, job.queue.name, wanted, *entry_of(message)[1:]], message.size)
+        remote.add(["job", job.number, job.queue.name, wanted, message.key, message.attempt, *entry_of(message)[1:]], message.size)
 
     def _done(self, remote: Remote, number: int, result: str | None) -> None:
         job = self.queues.done(number)

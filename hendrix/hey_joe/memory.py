@@ -18,6 +18,11 @@ CHARACTERS = 64 << 20
 TOPICS = 20_000
 
 
+def new_epoch() -> str:
+    """What tells the ids of one hub, or one engine, from those of all others."""
+    return token_hex(5)
+
+
 class _Past:
     """Of one topic.
 
@@ -43,7 +48,7 @@ class History:
 
     def __init__(self, clock: Callable[[], float], epoch: str = "", characters: int = CHARACTERS, topics: int = TOPICS) -> None:
         self._clock, self._characters, self._most = clock, characters, topics
-        self.epoch = epoch or token_hex(5)
+        self.epoch = epoch or new_epoch()
         self.offset = 0
         self.size = 0  # characters that are kept
         self._forgotten = 0  # no message after this one was of a topic that is not among these

@@ -39,10 +39,14 @@ class Message:
     :ivar time: when the hub had it, in seconds since 1970.
     :ivar payload_text: its payload as JSON.
     :ivar policy: what becomes of it where its subscriber is too slow, see `rules`.
+    :ivar key: of idempotency, for a message of a queue that is delivered at least once.
+    :ivar attempt: how often it has been delivered, with this time.
     :ivar frames: for connections, to keep what they made of it under a key of their own, so that each form of it is made once.
     """
 
     policy = "oldest"
+    key: str | None = None
+    attempt = 1
 
     def __init__(self, topic: str, id: str, time: float, payload_text: str) -> None:
         self.topic, self.id, self.time, self.payload_text = topic, id, time, payload_text
