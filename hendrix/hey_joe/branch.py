@@ -40,6 +40,10 @@ class NoHub(LocalError):
     """There is no hub here, or not any more."""
 
 
+class NotDurable(LocalError):
+    """Messages of queues are not durable here: the broker is in memory."""
+
+
 class Jobs(Protocol):
     """Who does the jobs of queues."""
 
@@ -54,12 +58,14 @@ class Branch:
     """One for a process.
 
     :param post: has the reactor make a call soon, from any thread: `Mailbox.post`.
+    :param durable: whether a message of a queue can survive its process.
 
     :ivar thread: the reactor's, as `threading.get_ident` says it.
     :ivar jobs: who does what this process serves.
     """
 
-    def __init__(self, uplink: Uplink, post: Callable[..., object]) -> None:
+    def __init__(self, uplink: Uplink, post: Callable[..., object], durable: bool = False) -> None:
+        self.durable = durable
         self._uplink, self._outbox, self.post = uplink, Outbox(uplink), post
         self._inlet = Inlet(lambda: post(self._drain))
         self._members: dict[int, Member] = {}
@@ -117,6 +123,8 @@ class Branch:
             check_topic(then)
         if isinstance(expires, bool) or not isinstance(expires, (int, float)) or not 0 < expires < float("inf"):
             raise ValueError(f"expires is a number of seconds above 0, not {expires!r}")
+        if key is not None and not self.durable:
+            raise NotDurable(f"{queue}: no message is durable with the broker memory:; start hendrix with --broker=redis://... for that")
         number = None
         if replied is not None:
             number = next(self._numbers)

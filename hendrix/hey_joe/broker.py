@@ -60,7 +60,10 @@ class Broker(Protocol):
     alone: bool
 
     def open(self, node: Node) -> None:
-        """Begin. Before this, nothing is called."""
+        """This is the hub. Before it, nothing is called."""
+
+    def start(self) -> None:
+        """Connect, now that the reactor runs. What is called before counts."""
 
     def close(self) -> Deferred[None]:
         """Send what is to be sent, leave, and let go of everything."""

@@ -81,6 +81,10 @@ class Hub:
         }  # fmt: skip
         self.broker.open(self)
 
+    def start(self) -> None:
+        """The process runs: whatever the broker has beside the reactor begins."""
+        self.broker.start()
+
     def attach(self, uplink: Uplink) -> None:
         """A process has come: its uplink's callbacks are ours from now on."""
         remote = Remote(uplink, self.counts)

@@ -72,6 +72,7 @@ class Cluster:
         self._roll = Roll()
         self._work = Work(self.id, clock, self._wake)
         self._engine: Engine | None = None
+        self._living: Deferred[None] | None = None
         self._connected = False
         self._closing = False
         self._standing: Standing | None = None  # of the last message from the engine, or where we began
@@ -97,6 +98,8 @@ class Cluster:
 
     def open(self, node: Node) -> None:
         self._node = self._roll.node = self._work.node = node
+
+    def start(self) -> None:
         self._living = Deferred.fromCoroutine(self._live())
 
     def close(self) -> Deferred[None]:
@@ -285,9 +288,11 @@ class Cluster:
         self._confirmed = set(patterns)
         await self._hold(engine.subscribe(patterns))
         same = known is not None and known.epoch == standing.epoch
-        since = dict.fromkeys(patterns, known.offset) if same and known is not None else {}
+        # What an engine has that has lost everything came after that.
+        since = {} if known is None else dict.fromkeys(patterns, known.offset if same else -1)
         (past,) = await self._hold(engine.after([since]))
-        envelopes = {envelope.offset: envelope for envelope in self._opened(past.messages)}
+        found = [envelope for envelope in self._opened(past.messages) if envelope.epoch == past.standing.epoch]
+        envelopes = {envelope.offset: envelope for envelope in found}
         self._engine_is_back(past.standing, [envelopes[offset] for offset in sorted(envelopes)], past.gaps if same else patterns)
         self._work.again()
         await self._hold(Deferred.fromCoroutine(self._roll.tell_all(engine, lambda: self._connected)))
@@ -347,7 +352,8 @@ class Cluster:
         if len(self._out):
             log.error("{count} messages were not sent to the broker {name}: the process ends", count=len(self._out), name=self._name)
         self.lost("the process ends")
-        await self._living
+        if self._living is not None:
+            await self._living
 
     async def _farewell(self, engine: Engine) -> None:
         while (self._telling or self._work or self._roll) and self._connected:
@@ -468,8 +474,7 @@ class Cluster:
         if standing is not None and envelope.epoch == standing.epoch:
             if envelope.offset <= standing.offset:
                 return  # it matches two patterns
-        elif standing is not None:
-            self._standing = Standing(envelope.epoch, envelope.offset)
+        elif standing is not None and self._connected:
             for pattern in self._patterns:
                 self._node.miss(pattern, None, BROKER)
         self._standing = Standing(envelope.epoch, envelope.offset)

@@ -29,6 +29,9 @@ class Memory:
     def open(self, node: Node) -> None:
         self._node = node
 
+    def start(self) -> None:
+        pass
+
     def close(self) -> Deferred[None]:
         return succeed(None)
 

@@ -77,11 +77,11 @@ def _redis(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Call
             return ConnectionPool.from_url(plain, **client)
 
     else:
-        _, service, *db = parts.path.split("/")
+        service, _, db = parts.path.strip("/").partition("/")
         if not service:
             raise ValueError("give the name of the service that the sentinels watch, as in redis+sentinel://one:26379,two:26379/mymaster")
         places = [_place(host, 26379) for host in parts.netloc.rpartition("@")[2].split(",")]
-        account = {"username": parts.username or None, "password": parts.password or None, "db": int(db[0]) if db and db[0] else 0}
+        account = {"username": parts.username or None, "password": parts.password or None, "db": int(db or 0)}
 
         async def pool() -> ConnectionPool:
             sentinel = Sentinel(places, sentinel_kwargs=client, **client, **account, **options)

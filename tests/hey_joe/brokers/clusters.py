@@ -7,12 +7,12 @@ import itertools
 import threading
 import time
 
-import redis_server
 from hubs import Reader
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import LoopingCall
 
+import redis_server
 from hendrix.hey_joe.branch import Branch
 from hendrix.hey_joe.brokers.url import broker_of
 from hendrix.hey_joe.hub import Hub
@@ -90,11 +90,13 @@ class Node:
         turning.call(self._begin)
 
     def _begin(self):
+        if self.hub.broker.alone or self.hub.broker._living is None:
+            self.hub.start()
         self._sweep.start(0.2)
         for _ in range(2):
             theirs, ours = direct()
             self.hub.attach(theirs)
-            self.branches.append(Branch(ours, Mailbox(self.turning.reactor.callFromThread).post))
+            self.branches.append(Branch(ours, Mailbox(self.turning.reactor.callFromThread).post, not self.hub.broker.alone))
             self.wires.append(ours)
             self.workers.append(Worker(self.branches[-1]))
 
