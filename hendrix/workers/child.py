@@ -95,7 +95,8 @@ class Worker:
         )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         process = [ProcessService(reactor)] if counting else []
-        for node in (sockets, *process, HubService(reactor, self._link.channel("hub")), *self._serving):
+        hub = HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:")
+        for node in (sockets, *process, hub, *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
         self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))
