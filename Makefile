@@ -71,6 +71,7 @@ pictures: $(VENV)/.test ## the pictures of docs/chat.md and docs/live-page.md, t
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/dashboard.py
 	$(SPHINX) build/docs
 	@echo "build/docs/index.html"
 
@@ -80,7 +81,7 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd || true
+	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd ip=iproute2 redis-server redis-sentinel || true
 	@.ci/wstest || true
 	@.ci/axe || true
 

@@ -27,6 +27,7 @@ from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
     application,
+    broker,
     control,
     directory,
     endpoint,
@@ -42,6 +43,7 @@ from hendrix.values import (
     text,
     url_path,
     whole,
+    without_password,
     workers,
     yes,
 )
@@ -218,10 +220,19 @@ class Settings:
         "Who has this may use the buttons of the live page; where other machines reach --status, nobody sees anything without it. In "
         "HENDRIX_STATUS_TOKEN it is not seen in the list of processes.",
     )  # fmt: skip
+    opentelemetry: bool = setting(
+        False, BESIDE, "", yes,
+        "Record spans of requests, of their wait for a thread and of crosstown tasks; where they go is for the SDK of OpenTelemetry.",
+    )  # fmt: skip
     secret: str | None = setting(
         None, APP, "TEXT", secret,
         "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "
         "seen in the list of processes.",
+    )  # fmt: skip
+    broker: str = setting(
+        "memory:", BESIDE, "URL", broker,
+        "What joins the hub to those of other nodes: redis://host:6379, rediss://... over TLS, redis+sentinel://one:26379,two/mymaster; "
+        "memory: for one node alone. In HENDRIX_BROKER a password is not seen in the list of processes.", shown="memory:",
     )  # fmt: skip
     sibling: tuple[str, ...] = setting(
         (), BESIDE, "NAME:KEY=VALUE:...", text,
@@ -298,7 +309,7 @@ def _read(name: str, value: Any) -> Any:
     try:
         return TABLE[name].read(value)
     except ValueError as error:
-        shown = value if isinstance(value, str) else repr(value)
+        shown = without_password(value) if isinstance(value, str) else repr(value)
         raise ConfigurationError(f"{flag(name)}={shown}: {error}") from None
 
 

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 
 from hendrix.channel.sockets import Sockets
 from hendrix.control.address import Address, address
@@ -15,9 +17,13 @@ from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.brokers.url import broker_of
 from hendrix.hey_joe.commands import add_hub
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
+from hendrix.metrics.collect import Metrics
+from hendrix.metrics.process import ProcessService
+from hendrix.metrics.totals import Counting, Totals
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.siblings.service import siblings_of
@@ -26,13 +32,14 @@ from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import Workers, workers_of
 from hendrix.workers.process import Process
-from hendrix.workers.serving import Serving, name_of_application
+from hendrix.workers.serving import Serving, name_of_application, tracing
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
 if TYPE_CHECKING:
     from hendrix.status.server import StatusService
     from hendrix.status.view import View
+    from hendrix.status.web import Answer
 
 __all__ = ["Options", "makeService"]
 
@@ -62,20 +69,27 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     sockets = Sockets(reactor, settings.listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
-    hub = HubService(reactor)
+    hub = HubService(reactor, broker=broker_of(settings.broker, reactor), durable=settings.broker != "memory:")
     add_hub(commands, lambda: hub.branch)
     nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
-    view = None
+    view = counting = totals = None
     if settings.status:
         page, view = _live_page(reactor, settings, commands, root, hub, sockets)
-        nodes.append(page)
+        counting = Counting()
+        totals = Totals(counting)
+        page.add("/metrics", partial(_metrics_page, reactor, Metrics(totals, partial(data, root))))
+        nodes += (page, ProcessService(reactor))
     nodes += (sockets, hub)
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.workers:
+        if settings.opentelemetry:
+            tracing(reactor)  # a worker that cannot is found out too late
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
+        if totals is not None:
+            workers.on_spawn.append(lambda process: totals.attach(process.name, process.link.channel("metrics")))
         if view is not None:
             _show_workers(view, workers)
         if notify is not None:
@@ -84,7 +98,8 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, hearer=view.here if view else None)
+        hearer = view.here if view else None
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, hearer=hearer, counting=counting)
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
@@ -130,6 +145,18 @@ def _show_workers(view: View, workers: Workers) -> None:
 
     workers.on_spawn.append(spawned)
     view.processes = lambda: [(process.name, process.pid, process.state) for process in workers.processes]
+
+
+def _metrics_page(reactor: Any, metrics: Metrics) -> Answer | Deferred[Answer]:
+    """The answer to ``GET /metrics``. A large site has megabytes of it: a thread writes them, and the reactor goes on."""
+    from hendrix.status.web import Answer
+
+    try:
+        from hendrix.metrics.prometheus import MEDIA_TYPE, text
+    except ImportError:
+        return Answer("text/plain", b"/metrics needs prometheus-client: pip install 'hendrix[metrics]'\n", 501)
+    writing: Deferred[bytes] = deferToThreadPool(reactor, reactor.getThreadPool(), text, metrics.samples())
+    return writing.addCallback(lambda content: Answer(MEDIA_TYPE, content))
 
 
 def _is_up(root: Supervisor) -> bool:

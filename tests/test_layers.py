@@ -13,11 +13,11 @@ PACKAGE = ROOT / "hendrix"
 
 RANKS = [
     {"errors", "uvloopreactor"},
-    {"values", "environment"},
+    {"values", "environment", "buckets"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},
     {"wsgi", "crosstown", "tree", "client", "notify"},
-    {"channel", "control", "dev", "hey_joe", "status", "testing"},
+    {"channel", "control", "dev", "hey_joe", "metrics", "status", "testing"},
     {"workers", "siblings", "pytest_plugin"},
     {"service"},
     {"deploy", "cli", "experience"},

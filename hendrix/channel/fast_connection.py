@@ -158,6 +158,7 @@ class FastConnection:
         """Stand in line for a worker, or hear that the line is too long."""
         ready = self._lane.crew.ready
         if len(ready) < self._site.limits.backlog or not parser.requests or not self._site.is_full(len(ready)):
+            self.since = self._lane.now
             ready.append(self)
             return
         self._keep_alive = False

@@ -48,6 +48,7 @@ class ReactorConnection(Protocol):
     """One client. Every method runs in the reactor thread."""
 
     transport: Any
+    secure = False
 
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
@@ -71,7 +72,8 @@ class ReactorConnection(Protocol):
 
     def connectionMade(self) -> None:
         self._owners.add(self)
-        if ISSLTransport.providedBy(self.transport):
+        self.secure = ISSLTransport.providedBy(self.transport)
+        if self.secure:
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
             self._parser = self.site.parser()
         self._lowest = self.transport
@@ -351,6 +353,7 @@ class Turn:
         self._connection, self._request = connection, request
         self._post = connection.mailbox.post
         self._ahead = 0
+        self.since = connection.site.clock()
         self.stamp: Stamp = connection.site.stamp
         self.draining = Last(connection)
         self._response: Response | None = None

@@ -31,6 +31,7 @@ class Response(Exchange):
 
     :ivar given_up: it takes too long, and the client waits no longer.
     :ivar heard: the status that the client had in place of its own; "" if it had its own.
+    :ivar trace: the trace that it is part of, for its tasks, where that is recorded.
     :ivar after: the tasks; ``environ["hendrix.after_response"]``.
     :ivar stays: some of them want the thread that serves it: it waits until the last byte is out.
     :ivar proxy: who is believed to tell its id, and the address that it came from.
@@ -40,6 +41,7 @@ class Response(Exchange):
     proxy: tuple[TrustedProxies, str] | None = None
     out_at = 0.0
     heard = ""
+    trace: Any = None
     last: Task | None = None
     _waiter: threading.Event | None = None
 
@@ -50,6 +52,10 @@ class Response(Exchange):
     @property
     def title(self) -> str:
         return self._name()
+
+    @property
+    def method(self) -> str:
+        return self._request.method
 
     @property
     def request_id(self) -> str:

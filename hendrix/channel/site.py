@@ -19,11 +19,25 @@ from hendrix.wire.known import KnownHeads
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
 from hendrix.wsgi.call import Application, Outlet, Successor
-from hendrix.wsgi.environ import Environ, make_environ
+from hendrix.wsgi.environ import ROUTE, Environ, make_environ
 
 Peer = tuple[str, str]
 # Called once for each response: request, address of the client, status code or "", bytes of content, seconds in the application.
 Access = Callable[[Request, str, str, int, float], None]
+
+
+class Measure(Protocol):
+    """Hears of each answer (any thread)."""
+
+    def served(self, environ: Environ, method: str, code: str, received: int, sent: int, waited: float, seconds: float, /) -> object:
+        """The application's: bytes of content, seconds for a thread and from there to the end."""
+
+    def refused(self, method: str, code: str, /) -> object:
+        """One that was made without the application."""
+
+
+# Runs a response of the application to a request that came then, as `Response.run` does, and records it (worker thread).
+Trace = Callable[[Response, Application, Environ, float], bool]
 
 # A socket that has left the fast lane, what is still to be sent, and who has it from now on. Any thread.
 HandOver = Callable[[socket.socket, list[bytes], Successor], None]
@@ -81,6 +95,8 @@ class Site:
     dispatcher: Dispatcher
     trusted: TrustedProxies | None = None
     access: Access | None = None
+    measure: Measure | None = None
+    trace: Trace | None = None
     hand_over: HandOver | None = None
     own: Application | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
@@ -96,7 +112,8 @@ class Site:
         True if the outlet has no more to do with the connection.
         """
         worker.requests += 1
-        began = self.clock() if self.access is not None else 0.0
+        measure, trace, since = self.measure, self.trace, outlet.since  # now: the outlet may be another's soon
+        began = self.clock() if self.access is not None or measure is not None else 0.0
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
             try:
@@ -110,8 +127,12 @@ class Site:
         current.set(response)
         application = self.application
         if self.own is not None and request.target.startswith(OWN):
-            application = self.own
-        over = response.run(application, environ)
+            application, environ[ROUTE] = self.own, OWN
+        received = int(environ["CONTENT_LENGTH"]) if measure is not None and request.content is not None else 0
+        over = response.run(application, environ) if trace is None else trace(response, application, environ, since)
+        if measure is not None:
+            code = response.heard or response.code
+            measure.served(environ, request.method, code, received, response.sent, began - since, self.clock() - began)
         if self.access is not None:
             code = response.heard or response.code
             self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
@@ -137,7 +158,7 @@ class Site:
 
     def refuse(self, error: PeerError, peer: Peer, method: str) -> bytes:
         """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
-        return self._logged(NOT_A_REQUEST, peer, error, refusal(error, self.stamp, bare=method == "HEAD"))
+        return self._logged(NOT_A_REQUEST, method, peer, error, refusal(error, self.stamp, bare=method == "HEAD"))
 
     def is_full(self, waiting: int) -> bool:
         """Whether so many jobs in the crew's queue are too many: requests count, and not the tasks that stand among them."""
@@ -147,11 +168,14 @@ class Site:
         """The answer when the backlog is full; the connection ends with it."""
         if request.content is not None:
             request.content.close()
-        return self._logged(request, peer, OVERLOADED, refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD"))
+        answer = refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD")
+        return self._logged(request, request.method, peer, OVERLOADED, answer)
 
-    def _logged(self, request: Request, peer: Peer, error: PeerError, answer: bytes) -> bytes:
+    def _logged(self, request: Request, method: str, peer: Peer, error: PeerError, answer: bytes) -> bytes:
         if self.access is not None:
             self.access(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2]), 0.0)
+        if self.measure is not None:
+            self.measure.refused(method, str(error.status))
         return answer
 
 

@@ -24,7 +24,7 @@ from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.health import Attentive, AttentiveReactor, Health
 from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
-from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
+from hendrix.channel.site import LAST, NOW, Access, Limits, Measure, Peer, Site, Trace
 from hendrix.channel.sockets import Listener, Sockets
 from hendrix.channel.wires import Board
 from hendrix.crosstown.service import CrosstownService
@@ -51,6 +51,8 @@ class Web(Service):
 
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
+    :param measure: hears of each, too.
+    :param trace: records each.
     :param grace: seconds for requests in flight when it is stopped.
     :param health: the path where it is asked whether more requests should come.
     :param ready: whether the rest of the tree is up, for that; called on any thread.
@@ -82,6 +84,8 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        measure: Measure | None = None,
+        trace: Trace | None = None,
         request_timeout: float = 0,
         shared: bool = False,
         health: str | None = None,
@@ -95,7 +99,8 @@ class Web(Service):
         self._stamp = Stamp(server_header)
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
         self.app_name = app_name
-        self._limits, self._grace, self._port_file, self._access = limits, grace, port_file, access
+        self._limits, self._grace, self._port_file = limits, grace, port_file
+        self._access, self._measure, self._trace = access, measure, trace
         self._health, self._ready = Health(health, self._trouble) if health else None, ready
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
@@ -111,8 +116,15 @@ class Web(Service):
         return f"{self.app_name} on {self._sockets.describe()}"
 
     def numbers(self) -> dict[str, int]:
-        crew = self._crew.crew
-        return {"connections": len(self._fast) + len(self._slow), "requests": crew.requests if crew else 0}
+        crew, fast, slow = self._crew.crew, len(self._fast), list(self._slow)
+        secure = sum(connection.secure for connection in slow)
+        return {
+            "connections": fast + len(slow),
+            "fast_lane": fast,
+            "reactor_lane": len(slow),
+            "tls": secure,
+            "requests": crew.requests if crew else 0,
+        }
 
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
@@ -131,7 +143,8 @@ class Web(Service):
         assert dispatcher is not None
         for listener in self._sockets.listeners:
             base, hand_over = self._base(listener), partial(self._mailbox.post, self._board.connect)
-            site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, self._access, hand_over)
+            site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, hand_over=hand_over)
+            site.access, site.measure, site.trace = self._access, self._measure, self._trace
             if self._beside is not None:
                 site.own = self._beside(application)
             self._serve(listener, site)

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
-from hendrix.wire.http1 import Request
-
 # Seconds: an eighth more each time, from a tenth of a millisecond to about two minutes; what takes longer is in the last bucket.
 STEP = 1.125
 BOUNDS: tuple[float, ...] = tuple(0.0001 * STEP**power for power in range(120))
@@ -38,20 +36,25 @@ class Meter:
         self._buckets, self._codes = [0] * (len(BOUNDS) + 1), [0] * 6
         self._slow: dict[str, dict[str, Any]] = {}
 
-    def seen(self, request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
-        """An answer is complete: called as the access log is.
+    def served(self, environ: dict[str, Any], method: str, code: str, received: int, sent: int, waited: float, seconds: float) -> None:
+        """The application has answered: a `hendrix.channel.site.Measure`.
 
-        :param code: its status, three digits or "".
-        :param seconds: that it took; 0 if the application was never asked.
+        :param waited: seconds for a thread.
+        :param seconds: from there to the end of the answer.
         """
+        seconds += waited
         bucket = bisect_left(BOUNDS, seconds)
-        kind = int(code[0]) if code[:1] in ("1", "2", "3", "4", "5") else 0
         with self._lock:
-            self._codes[kind] += 1
-            if seconds:
-                self._buckets[bucket] += 1
+            self._codes[_kind(code)] += 1
+            self._buckets[bucket] += 1
         if seconds >= SLOW:
-            self._note(f"{request.method} {request.target}", code, seconds)
+            path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+            self._note(f"{method} {path.encode('latin-1', 'replace').decode('utf-8', 'replace')}", code, seconds)
+
+    def refused(self, method: str, code: str) -> None:
+        """A request was answered without the application, which took no time that says anything."""
+        with self._lock:
+            self._codes[_kind(code)] += 1
 
     def _note(self, title: str, code: str, seconds: float) -> None:
         slow = {"title": brief(title), "code": code, "seconds": round(seconds, 3), "stack": self._stack(), "many": 1}
@@ -72,6 +75,11 @@ class Meter:
             "codes": {str(kind): count for kind, count in enumerate(codes) if count},
             "slow": slowest(slow.values()),
         }
+
+
+def _kind(code: str) -> int:
+    """The class of a status, 0 for none."""
+    return int(code[0]) if code[:1] in ("1", "2", "3", "4", "5") else 0
 
 
 def slowest(answers: Iterable[dict[str, Any]], most: int = SLOWEST) -> list[dict[str, Any]]:

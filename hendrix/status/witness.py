@@ -50,7 +50,7 @@ class Witness(Service):
     :param workers: gives the threads of the crew.
     :param dispatcher: gives that of the crosstown tasks, None while there is none.
     :param hearer: hears the reports.
-    :ivar seen: what is to be called for each answer, as the access log is (any thread).
+    :ivar meter: hears of each answer.
     """
 
     name = "reports"
@@ -59,10 +59,9 @@ class Witness(Service):
         self, reactor: Any, workers: Callable[[], Iterable[Any]], dispatcher: Callable[[], Dispatcher | None], hearer: Hearer
     ) -> None:
         self._reactor, self._workers, self._dispatcher, self._hearer = reactor, workers, dispatcher, hearer
-        self._meter, self._failures = Meter(self._stack), Failures()
+        self.meter, self._failures = Meter(self._stack), Failures()
         self._stacks: dict[int, tuple[str, float, list[str]]] = {}
         self._next: Any = None
-        self.seen = self._meter.seen
 
     def describe(self) -> str:
         return "to the live page, once a second"
@@ -93,7 +92,7 @@ class Witness(Service):
                 {
                     "second": round(time.time()),
                     "rss": resident(os.getpid()),
-                    **self._meter.take(),
+                    **self.meter.take(),
                     "under_way": self._under_way(),
                     "tasks": self._tasks(),
                     "failures": self._failures.take(),

@@ -23,6 +23,8 @@ from hendrix.control.commands import Commands
 from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
+from hendrix.metrics.process import ProcessService
+from hendrix.metrics.totals import Counting, Report
 from hendrix.options import Settings
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
@@ -78,12 +80,23 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
+        counting = Counting() if self._settings.status else None
         hearer = self._link.channel("reports") if self._settings.status else None
+        self._report = Report(counting, self._link.channel("metrics")) if counting else None
         self._serving = Serving(
-            reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True, hearer=hearer
+            reactor,
+            self._settings,
+            sockets,
+            lambda: self._load(given["birth"] == 0),
+            self._root,
+            shared=True,
+            hearer=hearer,
+            counting=counting,
         )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
-        for node in (sockets, HubService(reactor, self._link.channel("hub")), *self._serving):
+        process = [ProcessService(reactor)] if counting else []
+        hub = HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:")
+        for node in (sockets, *process, hub, *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
         self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))
@@ -120,6 +133,8 @@ class Worker:
     def _beat(self) -> None:
         if not self._life.congested:
             self._life.send({"beat": {"tree": data(self._root)}})
+            if self._report is not None:
+                self._report.send()
         crew = self._serving.crew.crew
         if crew is not None and not self._leaving:
             self._age.look(crew.requests)
@@ -161,6 +176,8 @@ class Worker:
         if self._beating.running:
             self._beating.stop()
         if self._link.alive:
+            if self._report is not None:
+                self._report.send()
             self._link.close()
         else:
             self._reactor.stop()

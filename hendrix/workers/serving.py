@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from hendrix.channel.crew_service import CrewService
-from hendrix.channel.site import Access, Limits
+from hendrix.channel.site import Limits, Measure
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.control.commands import Commands
@@ -20,13 +21,17 @@ from hendrix.errors import ConfigurationError
 from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
+from hendrix.metrics.routes import tell_routes
+from hendrix.metrics.totals import Counting
 from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
 from hendrix.status.witness import Hearer, Witness
 from hendrix.threads.worker import Worker
-from hendrix.wire.http1 import Request
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
+
+if TYPE_CHECKING:
+    from hendrix.metrics.tracing import Tracing
 
 log = Logger(namespace="hendrix.web")
 
@@ -53,13 +58,14 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "reports", "connections" and "web", in the order in which they start.
+    """The nodes "opentelemetry", "crew", "crosstown", "access log", "reports", "connections" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
     :param hearer: hears the reports for the live page; None where there is no such page.
+    :param counting: counts what is served.
     """
 
     def __init__(
@@ -72,15 +78,22 @@ class Serving:
         *,
         shared: bool,
         hearer: Hearer | None = None,
+        counting: Counting | None = None,
     ) -> None:
         self._sockets = sockets
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
         self.crosstown = CrosstownService(
-            reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
+            reactor,
+            lambda: self.crew.crew,
+            at_a_time,
+            settings.crosstown_grace,
+            settings.crosstown_processes,
+            counting.tallies if counting else None,
         )
         self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
         self.witness = Witness(reactor, self._threads, lambda: self.crosstown.dispatcher, hearer) if hearer is not None else None
+        self.tracing = tracing(reactor) if settings.opentelemetry else None
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
@@ -96,14 +109,16 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load,
+            partial(_loaded, load, counting is not None or settings.opentelemetry),
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
             trusted=settings.trusted_proxy,
             grace=settings.grace,
             port_file=None if shared else settings.port_file,
-            access=_each(*([self.access_log.append] if self.access_log else []), *([self.witness.seen] if self.witness else [])),
+            access=self.access_log.append if self.access_log else None,
+            measure=_each(*([counting.meter] if counting else []), *([self.witness.meter] if self.witness else [])),
+            trace=self.tracing.request if self.tracing else None,
             health=settings.health,
             ready=lambda: all(getattr(node, "running", True) for node in list(root)),
             request_timeout=settings.request_timeout,
@@ -140,8 +155,28 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.witness, self.connections, self.web)
+        nodes = (self.tracing, self.crew, self.crosstown, self.access_log, self.witness, self.connections, self.web)
         return iter([node for node in nodes if node is not None])
+
+
+def tracing(reactor: Any) -> Tracing:
+    """What records spans.
+
+    :raises ConfigurationError: what it needs is not installed.
+    """
+    try:
+        from hendrix.metrics.tracing import Tracing
+    except ImportError as error:
+        raise ConfigurationError(f"--opentelemetry: {error}; pip install 'hendrix[opentelemetry]', or leave it out") from None
+    return Tracing(reactor)
+
+
+def _loaded(load: Callable[[], tuple[Application, str]], routes: bool) -> tuple[Application, str]:
+    """The application, which says what its routes are where somebody wants to know."""
+    application, name = load()
+    if routes:
+        tell_routes(application)
+    return application, name
 
 
 def name_of_application(settings: Settings) -> str:
@@ -151,16 +186,22 @@ def name_of_application(settings: Settings) -> str:
     return "a Django project" if settings.wsgi is None else repr(settings.wsgi)
 
 
-def _each(*calls: Access) -> Access | None:
-    """One that calls them all."""
-    if len(calls) < 2:
-        return calls[0] if calls else None
+def _each(*measures: Measure) -> Measure | None:
+    """One that tells them all."""
+    return _Each(*measures) if len(measures) > 1 else measures[0] if measures else None
 
-    def call(request: Request, remote_addr: str, code: str, sent: int, seconds: float) -> None:
-        for one in calls:
-            one(request, remote_addr, code, sent, seconds)
 
-    return call
+class _Each:
+    def __init__(self, first: Measure, second: Measure) -> None:
+        self._first, self._second = first, second
+
+    def served(self, environ: dict[str, Any], method: str, code: str, received: int, sent: int, waited: float, seconds: float) -> None:
+        self._first.served(environ, method, code, received, sent, waited, seconds)
+        self._second.served(environ, method, code, received, sent, waited, seconds)
+
+    def refused(self, method: str, code: str) -> None:
+        self._first.refused(method, code)
+        self._second.refused(method, code)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -13,6 +14,7 @@ import pytest
 from pages import ARCHITECTURE, OURS, ROOT, Page, page
 
 from hendrix import cli, deploy
+from hendrix.metrics.families import FAMILIES
 from hendrix.options import TABLE, flag
 from hendrix.wire.fields import FORWARDED
 
@@ -31,6 +33,43 @@ def test_the_tables_of_options_are_those_of_the_code() -> None:
     generate = load(ROOT / "docs/generate.py")
     text = page("options.md").text
     assert text == generate.options_page(text), "make docs writes them anew"
+
+
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    generate = load(ROOT / "docs/generate.py")
+    text = page("metrics.md").text
+    assert text == generate.metrics_page(text), "make docs writes it anew"
+
+
+def names_of_metrics(text: str) -> set[str]:
+    return set(re.findall(r"\bhendrix_[a-z_]+", text))
+
+
+def test_each_metric_that_is_named_exists() -> None:
+    known = {family.full_name for family in FAMILIES}
+    known |= {f"{family.full_name}_{part}" for family in FAMILIES if family.kind == "histogram" for part in ("bucket", "sum", "count")}
+    assert names_of_metrics(page("metrics.md").text) <= known
+
+
+def test_the_dashboard_is_valid_and_shows_what_exists() -> None:
+    dashboard = load(ROOT / "docs/dashboard.py")
+    text = (ROOT / "docs/metrics/grafana.json").read_text(encoding="utf-8")
+    assert text == dashboard.text(), "make docs writes it anew"
+    board = json.loads(text)
+    charts = [one for one in board["panels"] if one["type"] != "row"]
+    assert len({one["id"] for one in board["panels"]}) == len(board["panels"]) and all(one["targets"] for one in charts)
+    shown = set()
+    for query in (target["expr"] for one in charts for target in one["targets"]):
+        assert all(query.count(left) == query.count(right) for left, right in ("()", "{}", "[]")), query
+        (name,) = {name.removesuffix("_bucket") for name in names_of_metrics(query)} - {"hendrix_crew_threads"}
+        shown.add(name)
+        family = next(family for family in FAMILIES if family.full_name == name)
+        labels = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(",")} - {""}
+        assert labels <= {*family.labels, "le"} and ("le" in labels) == (family.kind == "histogram"), query
+        assert ("rate(" in query or "increase(" in query) == (family.kind != "gauge"), query
+    left_out = {"hendrix_node", "hendrix_uptime_seconds", "hendrix_info", "hendrix_hub_processes", "hendrix_hub_kept_messages"}
+    left_out |= {"hendrix_hub_kept_characters", "hendrix_hub_queues", "hendrix_crew_threads"}
+    assert shown | left_out == {family.full_name for family in FAMILIES}
 
 
 def test_every_option_is_documented_once_and_no_other() -> None:

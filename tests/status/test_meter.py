@@ -8,19 +8,16 @@ import threading
 import pytest
 
 from hendrix.status.meter import BOUNDS, SLOWEST, Meter, brief, quantiles
-from hendrix.wire.http1 import Request
 
 
-def request(target: str = "/") -> Request:
-    made = Request()
-    made.method, made.target, made.fields = "GET", target, {}
-    return made
+def served(meter: Meter, code: str = "200", seconds: float = 0.01, path: str = "/") -> None:
+    meter.served({"SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "token=secret"}, "GET", code, 0, 0, seconds / 4, seconds * 3 / 4)
 
 
 def buckets(*seconds: float) -> dict[int, int]:
     meter = Meter()
     for one in seconds:
-        meter.seen(request(), "", "200", 0, one)
+        served(meter, seconds=one)
     return {int(index): count for index, count in meter.take()["buckets"].items()}
 
 
@@ -43,14 +40,14 @@ def test_what_is_longer_than_all_bounds_is_counted_too():
 def test_answers_are_counted_by_their_class_and_once():
     meter = Meter()
     for code in ("200", "204", "302", "404", "500", ""):
-        meter.seen(request(), "", code, 0, 0.01)
+        served(meter, code)
     assert meter.take()["codes"] == {"0": 1, "2": 2, "3": 1, "4": 1, "5": 1}
     assert meter.take() == {"buckets": {}, "codes": {}, "slow": []}
 
 
 def test_a_refusal_took_no_time_that_could_be_measured():
     meter = Meter()
-    meter.seen(request(), "", "503", 0, 0.0)
+    meter.refused("GET", "503")
     taken = meter.take()
     assert taken["codes"] == {"5": 1} and taken["buckets"] == {}
 
@@ -60,7 +57,7 @@ def test_nothing_is_lost_between_threads():
 
     def work():
         for _ in range(2000):
-            meter.seen(request(), "", "200", 0, 0.001)
+            served(meter)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -73,7 +70,7 @@ def test_nothing_is_lost_between_threads():
 def test_of_a_path_the_slowest_answer_is_kept_and_how_many_were_slow():
     meter = Meter(lambda: ["a.py:1 a"])
     for seconds in (0.2, 0.9, 0.3, 0.05):
-        meter.seen(request("/report?token=secret"), "", "200", 0, seconds)
+        served(meter, "200", seconds, "/report")
     (slow,) = meter.take()["slow"]
     assert (slow["title"], slow["seconds"], slow["many"], slow["stack"]) == ("GET /report", 0.9, 3, ["a.py:1 a"])
 
@@ -81,10 +78,16 @@ def test_of_a_path_the_slowest_answer_is_kept_and_how_many_were_slow():
 def test_however_many_paths_are_slow_few_are_told():
     meter = Meter()
     for number in range(1000):
-        meter.seen(request(f"/{number}"), "", "200", 0, 0.1 + number / 1000)
+        served(meter, "200", 0.11 + number / 1000, f"/{number}")
     assert [slow["title"] for slow in meter.take()["slow"]] == [f"GET /{number}" for number in range(999, 999 - SLOWEST, -1)]
 
 
 def test_a_title_has_no_query_and_no_end_without_need():
     assert brief("GET /a?password=b") == "GET /a"
     assert len(brief("GET /" + "a" * 1000)) == 120
+
+
+def test_a_path_reads_as_it_was_meant():
+    meter = Meter()
+    served(meter, seconds=1, path="/caf\u00c3\u00a9")
+    assert meter.take()["slow"][0]["title"] == "GET /café"

@@ -243,7 +243,7 @@ def test_without_status_nothing_of_it_is_there() -> None:
         "import sys; from hendrix.service import makeService; tree = makeService({'wsgi': lambda e, s: []});"
         "names = [node.name for node in tree]; assert 'status' not in names and 'reports' not in names, names;"
         "assert 'twisted.web.server' not in sys.modules and 'hendrix.status.view' not in sys.modules;"
-        "assert tree.getServiceNamed('web')._access is None"
+        "web = tree.getServiceNamed('web'); assert web._access is None and web._measure is None"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
