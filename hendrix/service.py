@@ -17,9 +17,12 @@ from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.branch import Branch
 from hendrix.hey_joe.brokers.url import broker_of
 from hendrix.hey_joe.commands import add_hub
+from hendrix.hey_joe.hub import Hub
 from hendrix.hey_joe.service import HubService
+from hendrix.hey_joe.uplink import direct
 from hendrix.launch import Launch, explain, unusable
 from hendrix.metrics.collect import Metrics
 from hendrix.metrics.process import ProcessService
@@ -28,6 +31,7 @@ from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.siblings.service import siblings_of
 from hendrix.supervision import Supervisor, hurry
+from hendrix.threads.mailbox import Mailbox
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import Workers, workers_of
@@ -130,11 +134,18 @@ def _live_page(
     tree = partial(data, root)
     about = {"app": name_of_application(settings), "workers": settings.workers > 0, "token": settings.status_token is not None}
     view = View(reactor, tree, hub.hub.topics, about)
-    view.streams = streams = Streams(lambda: hub.branch, view.whole)
+    view.streams = streams = Streams(partial(_own_hub, reactor), view.whole)
     ports = Sockets(reactor, [settings.status], "--status")
     sockets.on_renew.append(ports.renew_certificates)
     ready = partial(_is_up, root)
     return StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, view, tree, ready), view
+
+
+def _own_hub(reactor: Any) -> Branch:
+    """A hub that nobody else has; the way to it."""
+    theirs, ours = direct()
+    Hub().attach(theirs)
+    return Branch(ours, Mailbox(reactor.callFromThread).post)
 
 
 def _show_workers(view: View, workers: Workers) -> None:

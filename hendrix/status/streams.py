@@ -1,7 +1,8 @@
 """The streams of events of those who look at the live page: first the whole picture, then, once a second, what is new.
 
-That there is news is published on a topic of the hub, and only while somebody looks; what it is stays in this process, for whoever may
-subscribe to the topic need not be one who may look. Who is too slow for it is shown the whole picture again.
+That there is news is published on a topic, and only while somebody looks. Who is too slow for it is shown the whole picture again. The hub
+is one of our own, in this process: the site's may be far away, or in trouble itself, and whoever may subscribe there need not be one who
+may look.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from zope.interface import implementer
 
-# The topic. Only hendrix publishes on those with a $.
+# The topic.
 TOPIC = "$status"
 # Who may look at the same time.
 MOST = 32
@@ -40,12 +41,13 @@ class Branch(Protocol):
 class Streams:
     """All of them. Reactor thread.
 
-    :param branch: gives the hub, None while there is none.
+    :param join: makes the hub, when somebody looks for the first time; gives the way to it.
     :param whole: gives the whole picture as JSON text.
     """
 
-    def __init__(self, branch: Callable[[], Any], whole: Callable[[], str]) -> None:
-        self._branch, self._whole = branch, whole
+    def __init__(self, join: Callable[[], Any], whole: Callable[[], str]) -> None:
+        self._join, self._whole = join, whole
+        self._branch: Branch | None = None
         self._open: set[Looking] = set()
         self._news = ""
 
@@ -57,24 +59,24 @@ class Streams:
 
     def publish(self, number: int, news: str) -> None:
         """To all who look: what is new in this second, as JSON text."""
-        branch: Branch | None = self._branch()
-        if self._open and branch is not None:
+        if self._open and self._branch is not None:
             self._news = news
-            branch.publish(TOPIC, number, own=True)
+            self._branch.publish(TOPIC, number, own=True)
 
     def open(self, request: Request, may_act: bool) -> None:
-        """Send events to this request from now on. With 503 for it if too many do so already, or while there is no hub."""
-        branch: Branch | None = self._branch()
-        if branch is None or len(self._open) >= MOST:
+        """Send events to this request from now on. With 503 for it if enough do so already."""
+        if len(self._open) >= MOST:
             request.setResponseCode(503)
             request.setHeader("Content-Type", "text/plain; charset=utf-8")
             request.setHeader("Retry-After", "2")
-            request.write(b"hendrix is starting or stopping\n" if branch is None else b"enough people are looking\n")
+            request.write(b"enough people are looking\n")
             request.finish()
             return
+        if self._branch is None:
+            self._branch = self._join()
         looking = Looking(request, may_act, self._whole, lambda: self._news, self._open.discard)
         self._open.add(looking)
-        looking.begin(branch)
+        looking.begin(self._branch)
 
     def close(self) -> None:
         """The end."""
