@@ -99,9 +99,11 @@ class Hub:
         return f"{self.broker.describe()}, {here}"
 
     def topics(self, most: int) -> list[tuple[str, int]]:
-        """Those with the most subscribers, each with their number."""
-        counts = [(topic, self.presence.count(topic)) for topic in self.presence]
-        return sorted(counts, key=lambda one: (-one[1], one[0]))[:most]
+        """Those with the most subscribers here, each with their number."""
+        counts = Counter[str]()
+        for remote in self._remotes:
+            counts.update({pattern: count for pattern, count in remote.patterns.items() if is_exact(pattern) and pattern[0] != "$"})
+        return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]
 
     def numbers(self) -> dict[str, int | float]:
         """For statistics: what is there now, and what has been counted."""
@@ -295,6 +297,7 @@ class Hub:
     def _enqueue(self, remote: Remote, name: str, number: int | None, then: str | None, expires: float, key: str | None, text: str) -> None:
         asker: Asker | None = None
         if number is not None:
+
             def asker(ok: bool, value: Any) -> None:  # fmt: skip
                 remote.add(["reply", number, ok, value])
 
@@ -306,9 +309,7 @@ class Hub:
     def room(self, queue: str) -> int:
         return self.queues.room(queue)
 
-    def work(
-        self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None
-    ) -> None:
+    def work(self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None) -> None:
         self.queues.put(self.queues.queue(queue), message, expires, then, asker, settled)
 
     def lost(self, queue: str, id: str | None, count: int, reason: str, told: bool) -> None:
