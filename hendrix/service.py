@@ -74,7 +74,7 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
     view = counting = totals = None
     if settings.status:
-        page, view = _live_page(reactor, settings, commands, root, hub)
+        page, view = _live_page(reactor, settings, commands, root, hub, sockets)
         counting = Counting()
         totals = Totals(counting)
         page.add("/metrics", partial(_metrics_page, reactor, Metrics(totals, partial(data, root))))
@@ -118,7 +118,9 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
     return watch(reactor, settings, workers.restart, tell)
 
 
-def _live_page(reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService) -> tuple[StatusService, View]:
+def _live_page(
+    reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets
+) -> tuple[StatusService, View]:
     """The node "status" and what it shows: twisted.web is imported for it, and for nothing else."""
     from hendrix.status.server import StatusService
     from hendrix.status.streams import Streams
@@ -130,6 +132,7 @@ def _live_page(reactor: Any, settings: Settings, commands: Commands, root: Super
     view = View(reactor, tree, hub.hub.topics, about)
     view.streams = streams = Streams(lambda: hub.branch, view.whole)
     ports = Sockets(reactor, [settings.status], "--status")
+    sockets.on_renew.append(ports.renew_certificates)
     ready = partial(_is_up, root)
     return StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, view, tree, ready), view
 

@@ -115,12 +115,14 @@ class Sockets(Service):
 
     :param listen: descriptions, or endpoints.
     :param option: the one that they were given with, for those who read why one cannot be.
+    :ivar on_renew: called when keys and certificates are read again: others have some, too.
     """
 
     name = "sockets"
 
     def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint], option: str = "--listen") -> None:
         self._reactor, self._listen, self._option = reactor, listen, option
+        self.on_renew: list[Callable[[], object]] = []
         self.listeners: list[Listener] = []
         self._waiting: list[tuple[list[object], Deferred[None]]] = []
 
@@ -203,6 +205,8 @@ class Sockets(Service):
                     listener.certificates.renew()
                 except ConfigurationError as error:
                     log.error("{error}; the certificate that was read before stays in use", error=error)
+        for renew in self.on_renew:
+            renew()
 
     def write_port_file(self, name: str) -> None:
         """The addresses, a line for each; written in one go."""

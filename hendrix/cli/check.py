@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
@@ -26,6 +27,9 @@ def run(words: Sequence[str]) -> None:
         sockets = root.getServiceNamed("sockets")
         assert isinstance(sockets, Sockets)
         sockets.check()
+        status: Any = root.namedServices.get("status")
+        if status is not None:
+            status.check()
         _, name = load(settings)
     except ConfigurationError as error:
         raise SystemExit(explain(error)) from None

@@ -22,10 +22,10 @@ class Ports(Protocol):
 
     @property
     def listeners(self) -> list[Any]: ...
+    def check(self) -> None: ...
     def privilegedStartService(self) -> None: ...
     def startService(self) -> Deferred[None]: ...
     def stopService(self) -> Deferred[None]: ...
-    def renew_certificates(self) -> None: ...
 
 
 class Streams(Protocol):
@@ -75,6 +75,10 @@ class StatusService(Service):
         urls = ", ".join(listener.url for listener in self._ports.listeners) or self._endpoint
         return f"{urls}, {'buttons with the token' if self._token else 'read-only'}, {self._streams.describe()}"
 
+    def check(self) -> None:
+        """Make the endpoint and bind nothing. Raises `ConfigurationError` if it cannot be made."""
+        self._ports.check()
+
     def privilegedStartService(self) -> None:
         self._ports.privilegedStartService()
 
@@ -117,6 +121,3 @@ class StatusService(Service):
         if site is not None:
             site.stopFactory()
         return maybeDeferred(self._ports.stopService)
-
-    def renew_certificates(self) -> None:
-        self._ports.renew_certificates()

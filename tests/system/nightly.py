@@ -24,7 +24,7 @@ def night(*arguments: str, token: bool = True) -> Site:
 
 def page_of(site: Site) -> str:
     """Where its live page is."""
-    found = re.search(r"the live page is on (http://\S+)/", site.log)
+    found = re.search(r"the live page is on (https?://\S+)/", site.log)
     assert found, site.log
     return found[1]
 

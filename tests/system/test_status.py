@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -17,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from harness import Site
+import certificates
+from harness import APPS, Site
 from nightly import TOKEN, night, page_of
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -27,7 +30,7 @@ class Page:
     """A live page, to be asked."""
 
     def __init__(self, site: Site) -> None:
-        host, _, port = page_of(site).removeprefix("http://").rpartition(":")
+        host, _, port = page_of(site).partition("://")[2].rpartition(":")
         self.host, self.port = host, int(port)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **fields: str) -> tuple[int, http.client.HTTPMessage, bytes]:
@@ -185,6 +188,32 @@ def test_a_unix_socket_is_its_users_and_closes_with_the_site(tmp_path: Path) -> 
             client.request("GET", "/tree.json")
             assert client.getresponse().status == 200
     assert not path.exists()
+
+
+def test_over_tls_with_a_certificate_that_is_renewed(tmp_path: Path) -> None:
+    def served(page: Page) -> bytes:
+        context = ssl.create_default_context(cafile=made.authority)
+        with closing(http.client.HTTPSConnection("127.0.0.1", page.port, timeout=30, context=context)) as client:
+            client.request("GET", "/tree.json")
+            certificate: bytes = client.sock.getpeercert(True)
+            assert client.getresponse().status == 200
+            return certificate
+
+    made = certificates.make(tmp_path)
+    with Site("night:app", f"--status=ssl:0:privateKey={made.key}:certKey={made.cert}", "--workers=1") as site:
+        page = Page(site)
+        assert page_of(site).startswith("https://127.0.0.1:")
+        before = served(page)
+        made = certificates.make(tmp_path)
+        os.kill(site.pid, signal.SIGHUP)
+        site.wait_for_log("reloaded: 1 workers")
+        assert served(page) != before
+
+
+def test_a_place_that_cannot_be_is_found_by_hx_check() -> None:
+    command = [str(Path(sys.executable).with_name("hx")), "check", "--wsgi=night:app", "--status=ssl:0:privateKey=no.pem:certKey=no.pem"]
+    done = subprocess.run(command, cwd=APPS, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "no.pem: No such file or directory" in done.stderr and "Traceback" not in done.stderr, done
 
 
 def test_a_place_that_is_taken_is_one_line() -> None:
