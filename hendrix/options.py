@@ -26,6 +26,7 @@ from hendrix.environment import completed
 from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
+    access_format,
     application,
     control,
     directory,
@@ -33,7 +34,6 @@ from hendrix.values import (
     header_value,
     log_file,
     network,
-    one_of,
     path,
     seconds,
     secret,
@@ -227,8 +227,9 @@ class Settings:
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )
     access_log_format: str = setting(
-        "combined", FILES, "FORMAT", one_of("combined", "json", "terminal"),
-        "Lines in the combined format, as JSON, or short and in colours for a terminal.", shown="combined",
+        "combined", FILES, "FORMAT", access_format,
+        "Lines in the combined format, as JSON (json), short and in colours for a terminal (terminal), or a format string with the atoms "
+        "of gunicorn, such as '%(h)s %(r)s %(s)s %(D)s'.", shown="combined",
         complete=usage.CompleteList(["combined", "json", "terminal"]),
     )  # fmt: skip
 

@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
 
+from hendrix.access.formats import Format
+
 Reader: TypeAlias = Callable[[Any], Any]
 
 
@@ -88,13 +90,10 @@ def seconds(low: float, high: float) -> Reader:
     return read
 
 
-def one_of(*words: str) -> Reader:
-    def read(value: Any) -> str:
-        if value not in words:
-            raise ValueError("give " + " or ".join(words))
-        return str(value)
-
-    return read
+def access_format(value: Any) -> str:
+    """A format of the access log."""
+    Format(text(value))
+    return str(value)
 
 
 def path(value: Any) -> str:

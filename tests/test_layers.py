@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "hendrix"
 
 RANKS = [
-    {"errors", "uvloopreactor"},
+    {"errors", "uvloopreactor", "access"},
     {"values", "environment"},
     {"options"},
     {"wire", "threads", "supervision", "launch"},

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import FRESH, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import FRESH, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -234,7 +234,7 @@ class FastConnection:
                 return
         self._keep_alive = False
         if self._refusal is not None:
-            self._answer = site.refuse(self._refusal, peer, parser.method)
+            self._answer = site.refuse(self._refusal, peer, parser)
         worker.hold(self)
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
@@ -280,7 +280,7 @@ class FastConnection:
         assert worker is not None and parser is not None and self._site.hand_over is not None
         if parser.requests or self._refusal is not None or parser.stage != IDLE:
             self._refusal = None
-            return self.finish(self._site.refuse(IMPATIENT, self._peer, ""), False)
+            return self.finish(self._site.impatient(response), False)
         worker.dispatch()
         self._transmit(data)
         self._worker = self.response = None
@@ -451,6 +451,8 @@ class FastConnection:
         while self.open and self._size > HIGH_WATER // 2:
             if not poller.poll(self._site.limits.write_timeout * 1000):
                 self.open = False
+                if self.response is not None:
+                    self.response.slow = True
             else:
                 self._push()
 
@@ -552,11 +554,13 @@ class FastConnection:
             return
         if self._parser is not None and self.stage in (HEAD, CONTENT):
             error = PeerError(408, "the request did not arrive in time")
-            self._transmit(self._site.refuse(error, self._peer, self._parser.method))
+            self._transmit(self._site.refuse(error, self._peer, self._parser))
             self._keep_alive = False
             self.sent()
             return
         self._lane.forget(self.fd)
+        for response in self._late:
+            response.slow = True
         self.close(reset=self.stage == SENDING)
 
     def drain(self, when: int = NOW) -> None:

@@ -22,13 +22,15 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, FRESH, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import BUSY, FRESH, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.tls import tls_version
 from hendrix.channel.wires import TransportWire
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
 from hendrix.threads.mailbox import Mailbox
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
+from hendrix.wire.measured import MeasuredParser
 from hendrix.wire.response import CONTINUE, Stamp
 from hendrix.wsgi.call import Successor
 
@@ -86,6 +88,8 @@ class ReactorConnection(Protocol):
         if self.peer is UNKNOWN:  # not before: haproxy: learns it from the first bytes
             address = self.transport.getPeer()
             self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
+            if isinstance(self._parser, MeasuredParser):
+                self._parser.tls = tls_version(self.transport)
         if self._closing or self._refusal is not None:
             return  # lingering
         try:
@@ -139,7 +143,7 @@ class ReactorConnection(Protocol):
         elif self._parser.requests:
             self._next()
         elif self._refusal is not None:
-            self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
+            self.write(self.site.refuse(self._refusal, self.peer, self._parser))
             self._close()
         elif self.leaving == NOW and self._parser.stage == IDLE or self._parser.finished:
             self._close()
@@ -185,7 +189,7 @@ class ReactorConnection(Protocol):
             self.answered(b"", False, response)
         elif self._parser.requests or self._refusal is not None or self._parser.stage != IDLE:
             self._refusal = None
-            self.answered(self.site.refuse(IMPATIENT, self.peer, ""), False, response)
+            self.answered(self.site.impatient(response), False, response)
         else:
             if response is not None:
                 self._late.append(response)
@@ -326,6 +330,8 @@ class ReactorConnection(Protocol):
             self._refusal = PeerError(408, "the request did not arrive in time")
             self._go_on()
         elif self._closing or self._paused:
+            for response in self._late:
+                response.slow = True
             self.abort()
         else:
             self._close()
@@ -378,6 +384,8 @@ class Turn:
             timeout, clock = connection.site.limits.write_timeout, connection.site.clock
             while not connection.room.wait(timeout):
                 if clock() - connection.since > timeout:
+                    if self._response is not None:
+                        self._response.slow = True
                     self._post(connection.abort)
                     raise Disconnected("the client does not read")
         else:

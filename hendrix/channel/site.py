@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hendrix.channel.noted import Access, Noted, Refused
 from hendrix.channel.response import Response
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.traffic import current
@@ -16,14 +17,13 @@ from hendrix.threads.worker import Worker
 from hendrix.wire.forwarded import TrustedProxies, origin
 from hendrix.wire.http1 import Request, RequestParser
 from hendrix.wire.known import KnownHeads
+from hendrix.wire.measured import MeasuredParser
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
 from hendrix.wsgi.call import Application, Outlet, Successor
 from hendrix.wsgi.environ import Environ, make_environ
 
 Peer = tuple[str, str]
-# Called once for each response: request, address of the client, status code or "", bytes of content, seconds in the application.
-Access = Callable[[Request, str, str, int, float], None]
 
 # A socket that has left the fast lane, what is still to be sent, and who has it from now on. Any thread.
 HandOver = Callable[[socket.socket, list[bytes], Successor], None]
@@ -71,6 +71,7 @@ class Limits:
 class Site:
     """An application, the environ that its requests start from, and the rules for its clients.
 
+    :ivar access: hears of each response when it is complete, and of all else that the access log has a line for.
     :ivar own: the application for what is under `OWN`.
     """
 
@@ -87,8 +88,8 @@ class Site:
     _known: KnownHeads = field(default_factory=KnownHeads)
 
     def parser(self) -> RequestParser:
-        limits = self.limits
-        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0, known=self._known)
+        limits, make = self.limits, RequestParser if self.access is None else MeasuredParser
+        return make(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0, known=self._known)
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet, worker: Worker) -> bool:
         """Call the application and send its answer, and run what is to follow on this thread (worker thread).
@@ -96,14 +97,15 @@ class Site:
         True if the outlet has no more to do with the connection.
         """
         worker.requests += 1
-        began = self.clock() if self.access is not None else 0.0
         environ = make_environ(request, peer)
         if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
             try:
                 self._believe(self.trusted, request.forwarded, environ)
             except PeerError as error:
-                return outlet.finish(self.refuse(error, peer, request.method), False)
-        outlet.response = response = Response(request, outlet, self.dispatcher)
+                return outlet.finish(self._logged(request, peer, error, self._refusal(error, request.method)), False)
+        access = self.access
+        response = Response(request, outlet, self.dispatcher) if access is None else Noted(request, outlet, self.dispatcher, access)
+        outlet.response = response
         environ["hendrix.after_response"] = response.after
         if self.trusted is not None:
             response.proxy = self.trusted, peer[0]
@@ -112,9 +114,8 @@ class Site:
         if self.own is not None and request.target.startswith(OWN):
             application = self.own
         over = response.run(application, environ)
-        if self.access is not None:
-            code = response.heard or response.code
-            self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
+        if access is not None:
+            response.done(environ.get("REMOTE_ADDR", ""))  # type: ignore[attr-defined]
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
             if response.stays:
@@ -135,9 +136,21 @@ class Site:
         if said.server_port is not None:
             environ["SERVER_PORT"] = said.server_port
 
-    def refuse(self, error: PeerError, peer: Peer, method: str) -> bytes:
-        """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
-        return self._logged(NOT_A_REQUEST, peer, error, refusal(error, self.stamp, bare=method == "HEAD"))
+    def refuse(self, error: PeerError, peer: Peer, parser: RequestParser) -> bytes:
+        """The answer to what could not be parsed, or not to its end; the connection ends with it."""
+        request = parser.unfinished
+        if request is not None and isinstance(parser, MeasuredParser):
+            request.received = parser.received
+        return self._logged(request or NOT_A_REQUEST, peer, error, self._refusal(error, parser.method))
+
+    def impatient(self, response: Response | None) -> bytes:
+        """The answer to a client that was let in, and has sent more before it heard so."""
+        if response is not None:
+            response.heard = str(IMPATIENT.status)
+        return self._refusal(IMPATIENT, "")
+
+    def _refusal(self, error: PeerError, method: str) -> bytes:
+        return refusal(error, self.stamp, bare=method == "HEAD")
 
     def is_full(self, waiting: int) -> bool:
         """Whether so many jobs in the crew's queue are too many: requests count, and not the tasks that stand among them."""
@@ -151,7 +164,7 @@ class Site:
 
     def _logged(self, request: Request, peer: Peer, error: PeerError, answer: bytes) -> bytes:
         if self.access is not None:
-            self.access(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2]), 0.0)
+            self.access(Refused(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2])))
         return answer
 
 

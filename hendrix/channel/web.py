@@ -22,9 +22,10 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.health import Attentive, AttentiveReactor, Health
+from hendrix.channel.noted import Access
 from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
-from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
+from hendrix.channel.site import LAST, NOW, Limits, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
 from hendrix.channel.wires import Board
 from hendrix.crosstown.service import CrosstownService

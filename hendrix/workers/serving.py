@@ -74,7 +74,9 @@ class Serving:
         self.crosstown = CrosstownService(
             reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
         )
-        self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+        self.access_log = (
+            AccessLogService(reactor, settings.access_log, settings.access_log_format, str(root.name)) if settings.access_log else None
+        )
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
