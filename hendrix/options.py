@@ -34,6 +34,7 @@ from hendrix.values import (
     header_value,
     log_file,
     network,
+    one_of,
     path,
     seconds,
     secret,
@@ -56,10 +57,15 @@ IN_DEVELOPMENT: Mapping[str, Any] = {
     "workers": 1,
     "access_log": "-",
     "access_log_format": "terminal",
+    "log_format": "text",
     "grace": 3.0,
     "crosstown_grace": 3.0,
     "farewell": 0.0,
 }
+
+
+# What `Settings.differing` leaves out: kept under another name, said at the start anyway, or nobody's business.
+UNSAID = frozenset(("http_port", "https_port", "wsgi", "listen", "key", "secret"))
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,11 @@ class Settings:
         "(site.pid has site.control), or in a directory of the user.",
         complete=usage.CompleteFiles("*.control"),
     )  # fmt: skip
+    log_format: str = setting(
+        "auto", FILES, "FORMAT", one_of("auto", "text", "json"),
+        "Lines of the log for people (text) or one object each (json); auto is text on a terminal, and JSON elsewhere.", shown="auto",
+        complete=usage.CompleteList(["auto", "text", "json"]),
+    )  # fmt: skip
     access_log: str | None = setting(
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )
@@ -247,6 +258,17 @@ class Settings:
             raise ConfigurationError("--no-reload: only --dev reloads on save; give it too, or leave this out")
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def differing(self) -> list[str]:
+        """Those that are not as they would be if nothing had been given, as flags. What is secret, and what says what is served, are not
+        among them."""
+        usual = {name: _FIELDS[name].default for name in TABLE} | (dict(IN_DEVELOPMENT) if self.dev else {})
+        found = {name: getattr(self, name) for name in TABLE if name not in UNSAID}
+        return [
+            flag(name) if value is True else f"{flag(name)}={one}"
+            for name, value in found.items() if value != usual[name]
+            for one in (value if isinstance(value, tuple) else (value,))
+        ]  # fmt: skip
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from hendrix.channel.sockets import Sockets
 from hendrix.control.address import Address, address
@@ -21,6 +23,7 @@ from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.siblings.service import siblings_of
+from hendrix.status.log_form import LogForm
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
@@ -30,6 +33,8 @@ from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
 __all__ = ["Options", "makeService"]
+
+log = Logger(namespace="hendrix")
 
 Wrap = Callable[[Application], Application]
 
@@ -43,15 +48,16 @@ def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any
     :raises ConfigurationError: a setting cannot work. Of a command line it is SystemExit, with the line: launchers show all else as a bug.
     """
     try:
-        where = address(_settings(options).control, getattr(options, "parent", None) or {})
-        return _tree(_settings(options), where, reactor or _installed_reactor(), wrap)
+        launcher = getattr(options, "parent", None) or {}
+        settings = _settings(options)
+        return _tree(settings, launcher, address(settings.control, launcher), reactor or _installed_reactor(), wrap)
     except ConfigurationError as error:
         raise (SystemExit(explain(error)) if isinstance(options, Options) else unusable(error)) from None
 
 
-def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
+def _tree(settings: Settings, launcher: Mapping[str, Any], control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
     launch = Launch(reactor)
-    root = Supervisor("hendrix", clock=reactor, outcome=launch)
+    root = Root(reactor, launch, settings, launcher)
     launch.hurry = partial(hurry, root)
     commands = Commands()
     sockets = Sockets(reactor, settings.listen)
@@ -78,6 +84,34 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     for node in [*nodes, *([notify] if notify else [])]:
         root.addService(node)
     return root
+
+
+class Root(Supervisor):
+    """The root, which has the log written as the settings say, and says at the start which they are."""
+
+    def __init__(self, reactor: Any, launch: Launch, settings: Settings, launcher: Mapping[str, Any]) -> None:
+        super().__init__("hendrix", clock=reactor, outcome=launch)
+        self._differing = settings.differing()
+        self._log_form = LogForm(settings.log_format, launcher, reactor)
+
+    def setServiceParent(self, parent: Any) -> None:
+        self._log_form.adopt(parent)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        self._log_form.apply()
+        super().privilegedStartService()
+
+    def startService(self) -> Deferred[None] | None:
+        starting = super().startService()
+        if starting is None:
+            self._say_settings()
+            return None
+        return starting.addCallback(lambda _: self._say_settings())
+
+    def _say_settings(self) -> None:
+        if self._differing:
+            log.info("settings other than the defaults: {settings}", settings=" ".join(self._differing))
 
 
 def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:

@@ -90,6 +90,15 @@ def seconds(low: float, high: float) -> Reader:
     return read
 
 
+def one_of(*words: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError("give " + " or ".join(words))
+        return str(value)
+
+    return read
+
+
 def access_format(value: Any) -> str:
     """A format of the access log."""
     Format(text(value))

@@ -21,6 +21,7 @@ from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
+from hendrix.status.python_logging import hear_python_logging
 from hendrix.status.service import AccessLogService
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
@@ -68,6 +69,10 @@ class Serving:
         *,
         shared: bool,
     ) -> None:
+        def load_and_listen() -> tuple[Application, str]:
+            hear_python_logging()  # first: an application may log when it is imported
+            return load()
+
         self._sockets = sockets
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
@@ -92,7 +97,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load,
+            load_and_listen,
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
