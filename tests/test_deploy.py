@@ -22,6 +22,11 @@ class Reactor(MemoryReactorClock):
         function(*args, **keywords)
 
 
+@pytest.fixture(autouse=True)
+def _settings_of_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HENDRIX_LOG_FORMAT", raising=False)
+
+
 def app(environ, start_response):
     return []
 

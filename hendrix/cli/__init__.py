@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Command] = {
     "tree": Command("tree", "show the tree of services that runs here, or would run with the options given", "[--live]"),
     "stats": Command("stats", "show its numbers", "[--json]"),
     "threads": Command("threads", "show what each worker thread is doing now", "[--stacks]"),
+    "profile": Command("profile", "sample where a worker spends its time; write a flame graph", "[--seconds=10] [--worker=N]"),
     "workers": Command("workers", "change the number of worker processes", "[N|+N|-N]"),
     "reload": Command("reload", "new code, without losing a request"),
     "stop": Command("stop", "drain it, and wait for its end"),

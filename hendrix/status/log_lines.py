@@ -100,7 +100,8 @@ def terminal_line(event: dict[str, Any], coloured: bool) -> str | None:
     if not text:
         return None
     clock = time.strftime("%H:%M:%S", time.localtime(_moment(event)))
-    name = said.namespace.removeprefix("hendrix.") if not said.worker else f"{said.worker.partition(' pid')[0]} {said.namespace}"
+    name = "twisted" if said.namespace.startswith(("twisted.", "log_legacy")) else said.namespace.removeprefix("hendrix.")
+    name = f"{said.worker.partition(' pid')[0]} {name}".lstrip()
     level = "" if said.level == "info" else f"{said.level} "
     if not coloured:
         return f"{clock} {level}[{name}] {text}\n"

@@ -14,6 +14,7 @@ from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.control.commands import Commands
+from hendrix.control.profile import add_profile
 from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
@@ -118,6 +119,7 @@ class Serving:
         """What can be asked where there are no workers."""
         commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
         add_threads(commands, lambda: self.crew.crew)
+        add_profile(commands)
 
     def _reloaded(self, arguments: dict[str, Any]) -> str:
         return self._reload()
