@@ -48,7 +48,7 @@ hammer: $(VENV)/.test ## 64 pipelining connections for a minute, with all that c
 	HAMMER_SECONDS=60 $(PYTEST) tests/system/test_hammer.py
 
 hostile-log: $(VENV)/.test ## 10 GB of requests that want to write our access log: one line each? (HOSTILE_MB=100 are fewer)
-	HOSTILE_MB=$(or $(HOSTILE_MB),10240) $(PYTEST) -s tests/system/test_hostile_log.py
+	HOSTILE_MB=$(or $(HOSTILE_MB),10240) $(PYTEST) -s -o faulthandler_timeout=0 tests/system/test_hostile_log.py
 
 autobahn: $(VENV)/.test ## all of the Autobahn test suite against our WebSockets: about 20 minutes (CASES=12.1.*,12.2.* are some of it)
 	.ci/wstest
