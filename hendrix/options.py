@@ -67,7 +67,7 @@ IN_DEVELOPMENT: Mapping[str, Any] = {
 
 
 # What `Settings.differing` leaves out: kept under another name, said at the start anyway, or nobody's business.
-UNSAID = frozenset(("http_port", "https_port", "wsgi", "listen", "key", "secret"))
+UNSAID = frozenset(("http_port", "https_port", "wsgi", "listen", "key", "secret", "broker", "sibling"))  # which may hold passwords
 
 
 @dataclass(frozen=True)
