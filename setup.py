@@ -22,7 +22,7 @@ FEATURES = {
     "dev-server": ["watchfiles>=1"],
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13", "django-tasks>=0.10"]
-TEST += ["selenium>=4.20"]
+TEST += ["selenium>=4.20", "klein>=24.8"]
 TESTED = ("tls", "websocket", "django", "fast", "postgres", "dev-server", "cron")
 TEST += sorted({requirement for extra in TESTED for requirement in FEATURES[extra]})
 DOCS = ["mkdocs>=1.6,<2"]

@@ -31,6 +31,7 @@ from hendrix.values import (
     directory,
     endpoint,
     header_value,
+    in_place,
     log_file,
     network,
     one_of,
@@ -216,6 +217,11 @@ class Settings:
         (), BESIDE, "NAME:KEY=VALUE:...", text,
         "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
         "hx siblings lists those that are installed. Repeatable.",
+    )  # fmt: skip
+    mount: tuple[str, ...] = setting(
+        (), BESIDE, "URL=NAME", in_place("a resource", "/api=package.module.resource", text),
+        "A resource of twisted.web beside the application: package.module.attribute, an IResource, a class or factory of one, or a Klein "
+        "app, under a path and all below it. It runs on the reactor's thread, in each process that serves. Repeatable.",
     )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,

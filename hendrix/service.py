@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,22 +34,31 @@ __all__ = ["Options", "makeService"]
 Wrap = Callable[[Application], Application]
 
 
-def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None) -> Supervisor:
+def makeService(
+    options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None, resources: Sequence[Any] = ()
+) -> Supervisor:
     """The whole tree: a MultiService, to which any Twisted service can be added.
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
     :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
+    :param resources: of twisted.web, each with a ``namespace``: the path to serve it under beside the application. With workers, name them
+        in the setting ``mount``.
     :raises ConfigurationError: a setting cannot work. Of a command line it is SystemExit, with the line: launchers show all else as a bug.
     """
     try:
         where = address(_settings(options).control, getattr(options, "parent", None) or {})
-        return _tree(_settings(options), where, reactor or _installed_reactor(), wrap)
+        return _tree(_settings(options), where, reactor or _installed_reactor(), wrap, resources)
     except ConfigurationError as error:
         raise (SystemExit(explain(error)) if isinstance(options, Options) else unusable(error)) from None
 
 
-def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
+def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None, resources: Sequence[Any]) -> Supervisor:
+    if resources and settings.workers:
+        raise ConfigurationError(
+            f"workers={settings.workers}: workers cannot be given resources as objects; name them, "
+            "mount=['/path=package.module.attribute'], or give workers=0"
+        )
     launch = Launch(reactor)
     root = Supervisor("hendrix", clock=reactor, outcome=launch)
     launch.hurry = partial(hurry, root)
@@ -72,7 +81,7 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, resources=resources)
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:

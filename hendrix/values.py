@@ -111,6 +111,21 @@ def url_path(value: Any) -> str:
     return str(value)
 
 
+def in_place(what: str, example: str, read: Reader) -> Reader:
+    """Something at a path of the site: ``/path=value``. The path has no slash at its end.
+
+    :param read: of what stands behind the first ``=``.
+    """
+
+    def place(value: Any) -> str:
+        url, equals, rest = text(value).partition("=")
+        if not equals or not re.fullmatch(r"(/[!$&-.0-<@-~]+)+/?", url):
+            raise ValueError(f"give a path below / and {what}, such as {example}")
+        return f"{url.rstrip('/')}={read(rest)}"
+
+    return place
+
+
 def directory(value: Any) -> str:
     if not os.path.isdir(found := path(value)):
         raise ValueError("there is no such directory; give one that exists")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
@@ -24,6 +24,9 @@ from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
+
+if TYPE_CHECKING:
+    from hendrix.channel.resources import Resources
 
 log = Logger(namespace="hendrix.web")
 
@@ -50,12 +53,13 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "connections" and "web", in the order in which they start.
+    """The nodes "crew", "crosstown", "access log", "connections", "resources" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
+    :param resources: objects of twisted.web to serve beside the application.
     """
 
     def __init__(
@@ -67,8 +71,10 @@ class Serving:
         root: MultiService,
         *,
         shared: bool,
+        resources: Sequence[Any] = (),
     ) -> None:
-        self._sockets = sockets
+        self._sockets, self._load_application = sockets, load
+        self.resources = _resources(settings, resources)
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
         self.crosstown = CrosstownService(
@@ -90,7 +96,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load,
+            self._load,
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -103,9 +109,17 @@ class Serving:
             request_timeout=settings.request_timeout,
             shared=shared,
             beside=lambda application: Door(settings.secret).beside(client_files.beside(application)),
+            mounts=self.resources,
         )
         if isinstance(self.web, Alone):
             self.web.signals = Signals(reactor, {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs})
+
+    def _load(self) -> tuple[Application, str]:
+        """The application, and then what stands beside it: that may rely on what an application sets up."""
+        application, name = self._load_application()
+        if self.resources is not None:
+            self.resources.load()
+        return application, name
 
     def add_commands(self, commands: Commands) -> None:
         """What can be asked where there are no workers."""
@@ -130,8 +144,16 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
+        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.resources, self.web)
         return iter([node for node in nodes if node is not None])
+
+
+def _resources(settings: Settings, objects: Sequence[Any]) -> Resources | None:
+    if not settings.mount and not objects:
+        return None
+    from hendrix.channel.resources import Resources  # and with it twisted.web
+
+    return Resources(settings.mount, objects)
 
 
 def name_of_application(settings: Settings) -> str:

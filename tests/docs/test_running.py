@@ -114,6 +114,16 @@ def test_a_file_is_downloaded(tmp_path: Path) -> None:
         assert site.get("/").text == (tmp_path / "download.py").read_text()
 
 
+def test_a_klein_app_beside_the_site(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    write_files(page("beside.md"), tmp_path)
+    [words] = [words for words in lines(page("beside.md"), "hx") if "--mount=/api=api.app" in words]
+    with Typed(words, tmp_path) as site:
+        assert site.get("/").text == "Hello\n"
+        assert site.request("POST", "/api/echo", b"whole").body == b"whole"
+        assert site.get("/api/countdown").text == "3\n2\n1\nLiftoff\n"
+
+
 def test_two_endpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of the socket is relative
     write_files(STARTED, tmp_path)
