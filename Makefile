@@ -78,7 +78,7 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd || true
+	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd ssh=openssh-client || true
 	@.ci/wstest || true
 
 # One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.

@@ -38,6 +38,7 @@ from hendrix.values import (
     path,
     seconds,
     secret,
+    served,
     size,
     text,
     url_path,
@@ -217,6 +218,11 @@ class Settings:
         (), BESIDE, "NAME:KEY=VALUE:...", text,
         "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
         "hx siblings lists those that are installed. Repeatable.",
+    )  # fmt: skip
+    serve: tuple[str, ...] = setting(
+        (), BESIDE, "ENDPOINT=NAME", served,
+        "Another server in the same tree, which runs once, on an endpoint of its own: tcp:2222=package.module.factory, an IProtocolFactory "
+        "or a class or function that makes one. Repeatable.",
     )  # fmt: skip
     mount: tuple[str, ...] = setting(
         (), BESIDE, "URL=NAME", in_place("a resource", "/api=package.module.resource", text),

@@ -20,6 +20,7 @@ from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
+from hendrix.siblings.servers import servers_of
 from hendrix.siblings.service import siblings_of
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
@@ -71,6 +72,8 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
+    if settings.serve:
+        nodes.append(servers_of(reactor, settings))
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)

@@ -176,6 +176,15 @@ def endpoint(value: Any) -> Any:
     return value
 
 
+def served(value: Any) -> str:
+    """``ENDPOINT=NAME``: an endpoint may have ``=`` in it, so the last one counts."""
+    where, equals, name = text(value).rpartition("=")
+    if not equals or not re.fullmatch(r"[^\W\d]\w*([.:][^\W\d]\w*)+(\(\))?", name):
+        raise ValueError("give an endpoint, = and the name of a factory, such as tcp:2222=package.module.factory")
+    endpoint(where)
+    return str(value)
+
+
 def bytes_text(number: int) -> str:
     """A size as a user would write it: 1073741824 is 1G."""
     for power, suffix in ((40, "T"), (30, "G"), (20, "M"), (10, "k")):

@@ -27,6 +27,9 @@ def run(words: Sequence[str]) -> None:
         assert isinstance(sockets, Sockets)
         sockets.check()
         _, name = load(settings)
+        if settings.serve:
+            for server in root.getServiceNamed("servers"):
+                server.check()
         if settings.mount:
             from hendrix.channel.resources import Resources
 
