@@ -61,6 +61,7 @@ IN_DEVELOPMENT: Mapping[str, Any] = {
     "grace": 3.0,
     "crosstown_grace": 3.0,
     "farewell": 0.0,
+    "static_max_age": 0,
 }
 
 
@@ -219,6 +220,14 @@ class Settings:
         "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
         "hx siblings lists those that are installed. Repeatable.",
     )  # fmt: skip
+    static: tuple[str, ...] = setting(
+        (), BESIDE, "URL=DIR", in_place("a directory", "/static=static", directory),
+        "The files of a directory, under a path and without the application: conditional requests, ranges, and .br or .gz beside a file. "
+        "Repeatable.",
+    )  # fmt: skip
+    static_max_age: int = setting(
+        60, BESIDE, "SECONDS", whole(0, 10 * 365 * 86400), "For a client to use a file of --static without asking again.", shown="60"
+    )
     serve: tuple[str, ...] = setting(
         (), BESIDE, "ENDPOINT=NAME", served,
         "Another server in the same tree, which runs once, on an endpoint of its own: tcp:2222=package.module.factory, an IProtocolFactory "

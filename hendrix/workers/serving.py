@@ -24,6 +24,7 @@ from hendrix.options import Settings
 from hendrix.status.service import AccessLogService
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
+from hendrix.wsgi.static import Static
 
 if TYPE_CHECKING:
     from hendrix.channel.resources import Resources
@@ -75,6 +76,7 @@ class Serving:
     ) -> None:
         self._sockets, self._load_application = sockets, load
         self.resources = _resources(settings, resources)
+        self.static = Static(settings.static, settings.static_max_age) if settings.static else None
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
         self.crosstown = CrosstownService(
@@ -117,6 +119,9 @@ class Serving:
     def _load(self) -> tuple[Application, str]:
         """The application, and then what stands beside it: that may rely on what an application sets up."""
         application, name = self._load_application()
+        if self.static is not None:
+            self.static.load()
+            application = self.static.beside(application)
         if self.resources is not None:
             self.resources.load()
         return application, name
@@ -132,6 +137,11 @@ class Serving:
     def _reload(self) -> str:
         self._sockets.renew_certificates()
         self.reopen_logs()
+        if self.static is not None:
+            try:
+                self.static.load()
+            except ConfigurationError as error:
+                log.error("{error}; what was served before still is", error=error)
         words = "certificates and log files; new code needs a restart, or --workers=1 or more"
         log.info("read anew: {words}", words=words)
         return words

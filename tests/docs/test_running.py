@@ -114,6 +114,16 @@ def test_a_file_is_downloaded(tmp_path: Path) -> None:
         assert site.get("/").text == (tmp_path / "download.py").read_text()
 
 
+def test_static_files(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static/a.txt").write_text("static")
+    [words] = [words for words in lines(page("beside.md"), "hx") if "--static=/static=static" in words]
+    with Typed(words, tmp_path) as site:
+        assert site.get("/static/a.txt").text == "static"
+        assert site.get("/").text == "Hello\n"
+
+
 def test_a_klein_app_beside_the_site(tmp_path: Path) -> None:
     write_files(STARTED, tmp_path)
     write_files(page("beside.md"), tmp_path)
