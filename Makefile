@@ -8,6 +8,7 @@ endif
 BIN := $(abspath $(VENV))/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 PYTEST := $(BIN)/python -m pytest
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --doctree-dir build/doctrees docs
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
 .PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many saves bench fuzz pictures docs tools clean
@@ -25,9 +26,10 @@ test: tools check $(VENV)/.dev ## set everything up, then check and run all test
 	$(PYTEST) -n 2 -m 'not alone'
 	$(PYTEST) -m alone || [ $$? = 5 ]  # 5: no test is marked so
 
-check: $(VENV)/.dev ## ruff, mypy --strict and the import layers
+check: $(VENV)/.dev ## ruff, mypy --strict, the import layers, and the documentation without a warning
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(SPHINX) build/docs
 	$(PYTEST) -q tests/test_layers.py
 
 unit: $(VENV)/.test ## the tests that need no process and no server
@@ -69,7 +71,7 @@ pictures: $(VENV)/.test ## the pictures of docs/chat.md, taken in Chromium
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --quiet
+	$(SPHINX) build/docs
 	@echo "build/docs/index.html"
 
 clean: ## remove what make made

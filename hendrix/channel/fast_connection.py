@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import FRESH, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -177,7 +177,8 @@ class FastConnection:
                     self._wait_to_send()
                     return
             stage = parser.stage
-        if self.leaving == NOW and (stage == IDLE or parser is None) and not watch.watches(self):
+        idle = stage == IDLE if parser is not None else self._lane.now - self.since > FRESH
+        if self.leaving == NOW and idle and not watch.watches(self):
             self.close()
             return
         if stage != HEAD or self.stage != HEAD:

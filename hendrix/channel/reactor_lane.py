@@ -22,7 +22,7 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import BUSY, FRESH, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.channel.wires import TransportWire
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
@@ -375,8 +375,11 @@ class ReactorConnection(Protocol):
 
     def drain(self, when: int = NOW) -> None:
         """Answer what has come, then close. If nothing has: `NOW`, or after the answer to what comes yet (`LAST`)."""
-        if self.leaving < when:
-            self.leaving = when
+        before, self.leaving = self.leaving, max(self.leaving, when)
+        if self.peer is not UNKNOWN:
+            if before < when:
+                self._go_on()
+        elif self.site.clock() - self.since > FRESH:
             self._go_on()
 
     def cut(self) -> None:

@@ -46,6 +46,8 @@ OWN = "/.hendrix/"
 # How a connection leaves when its process is about to end: after the answer to the request that it has or that comes yet, or at once if
 # it has none.
 LAST, NOW = 1, 2
+# Seconds that who has just connected has for the first bytes, also then: they may be on their way.
+FRESH = 1.0
 
 # Seconds that a client has to read a refusal before the socket is closed under what it still sends (RFC 9112 section 9.6).
 LINGER = 5.0

@@ -1,8 +1,9 @@
 """The web node: the application on its listeners, and the drain.
 
 Stopping it is the drain: accept no more, answer what is in flight with ``Connection: close``, close what is idle, and after ``--grace``
-log what is left and cut it. A *patient* drain, where other processes go on serving, loses no request of a client that keeps its connection
-for the next one: what is idle stays, has one more request answered, with ``Connection: close``, and is closed only at the end of the grace.
+log what is left and cut it. Who has only just connected is not idle yet. A *patient* drain, where other processes go on serving, loses no
+request of a client that keeps its connection for the next one: what is idle stays, has one more request answered, with
+``Connection: close``, and is closed only at the end of the grace.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ class Web(Service):
     :param beside: makes the application that is asked under `site.OWN`, of the one that has the rest.
     :ivar app_name: what the application is called.
     :ivar patient: drain patiently; may be taken back during the drain.
+    :ivar heirs: other processes accept who has not been accepted yet.
     :ivar on_deaf: called when the last connection has been accepted.
     """
 
     name = "web"
-    patient = False
+    patient = heirs = False
     on_deaf: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
@@ -256,7 +258,7 @@ class Web(Service):
             if not listener.plain:
                 await maybeDeferred(listener.port.stopListening)
         for acceptor in self._acceptors:
-            acceptor.stop(accept=not self.patient)
+            acceptor.stop(accept=not (self.patient or self.heirs))
         while not all(acceptor.closed for acceptor in self._acceptors):
             await deferLater(self._reactor, ACCEPT_STEP)
         # Not before: it shuts down the socket that a worker may still be accepting from, and what waits there would be reset.

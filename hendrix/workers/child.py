@@ -131,6 +131,9 @@ class Worker:
         match message:
             case {"drain": True}:
                 self._leave(patient=True)
+            case {"give way": True}:
+                self._serving.web.heirs = True
+                self._leave(patient=False)
             case {"stop": True}:
                 self._leave(patient=False)
             case {"hurry": True}:

@@ -289,7 +289,7 @@ class Workers(Supervisor):
                 if not process.serving and not process.told_to_go:
                     process.kill()
             for process in filter(None, [slot.give() for slot in slots]):
-                process.stop()
+                process.stop(heirs=True)
                 self._limit(process)
             error = await self._all(slot.startService() for slot in slots)
         if error is not None and this == self._restarts and self.running:

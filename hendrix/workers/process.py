@@ -97,10 +97,13 @@ class Process(ProcessProtocol):
         """Have it end when it has answered what it has; others go on in its place."""
         self._go("drain")
 
-    def stop(self) -> None:
-        """Have it end, as all the others do. One that does not serve yet has nothing to put in order."""
+    def stop(self, *, heirs: bool = False) -> None:
+        """Have it end, as all the others do. One that does not serve yet has nothing to put in order.
+
+        :param heirs: others will accept who waits to be.
+        """
         if self.serving or self.ready.called:
-            self._go("stop")
+            self._go("give way" if heirs else "stop")
         else:
             self.told_to_go = True
             self.kill()

@@ -15,7 +15,7 @@ from hand import PATIENCE, Answer, Client, Hand, StartResponse, answers, bodies,
 
 import hendrix.channel.fast_connection
 from hendrix.channel.fast_connection import DRAIN_LINGER, HIGH_WATER, TURN
-from hendrix.channel.site import LINGER
+from hendrix.channel.site import FRESH, LINGER
 from hendrix.wsgi.call import Application
 
 Make = Callable[..., Hand]
@@ -716,14 +716,31 @@ def test_a_closed_connection_has_let_go_of_its_content(make: Make) -> None:
 
 def test_an_idle_connection_is_closed_at_once(make: Make) -> None:
     hand = make()
-    fresh, idle = hand.connect(), hand.connect()
+    silent, idle = hand.connect(), hand.connect()
+    hand.pass_time(FRESH + 0.1)
     idle.send(get())
     hand.go()
     idle.received()
-    for client in (fresh, idle):
+    for client in (silent, idle):
         client.connection.drain()
         assert client.rest() == b""
     assert not hand.owners
+
+
+def test_the_request_of_a_client_that_has_just_connected_may_be_on_its_way(make: Make) -> None:
+    hand = make()
+    quick, silent = hand.connect(), hand.connect()
+    for client in (quick, silent):
+        client.connection.drain()
+    quick.send(get("/new"))
+    hand.go()
+    (answer,) = answers(quick.rest())
+    assert (answer.body, answer.closes) == (b"GET /new ", True)
+    assert not silent.ended
+    hand.pass_time(FRESH + 0.1)
+    silent.connection.drain()
+    assert silent.rest() == b""
+    assert silent.connection not in hand.owners
 
 
 def test_a_request_in_flight_is_answered_with_connection_close(make: Make) -> None:

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.reactor_lane import PIECE, PIPELINED, ReactorConnection
-from hendrix.channel.site import LINGER, Limits, Site
+from hendrix.channel.site import FRESH, LINGER, Limits, Site
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.threads.mailbox import Mailbox
 from hendrix.threads.worker import Job, Worker
@@ -562,12 +562,29 @@ def test_the_next_head_has_its_whole_time_when_the_answer_before_has_been_read()
 
 
 def test_an_idle_connection_is_closed_at_once() -> None:
-    fresh, idle = Lane(), Lane()
+    silent, idle = Lane(), Lane()
+    silent.pass_time(FRESH + 0.1)
     idle.receive(get())
     idle.go()
-    for lane in (fresh, idle):
+    for lane in (silent, idle):
         lane.connection.drain()
         assert lane.closing()
+
+
+def test_the_request_of_a_client_that_has_just_connected_may_be_on_its_way() -> None:
+    quick, silent = Lane(), Lane()
+    for lane in (quick, silent):
+        lane.connection.drain()
+        assert not lane.closing()
+    quick.receive(get())
+    quick.go()
+    assert quick.answers()[0].closes and quick.closing()
+    silent.pass_time(FRESH / 2)
+    silent.connection.drain()
+    assert not silent.closing()
+    silent.pass_time(FRESH)
+    silent.connection.drain()
+    assert silent.closing()
 
 
 def test_a_request_in_flight_is_answered_with_connection_close() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"^```([\w{}]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<!!)\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|&]")
@@ -62,7 +62,7 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """What a link may name after ``#``: the headings as GitHub and MkDocs spell them."""
+        """What a link may name after ``#``: the headings as GitHub and MyST spell them."""
         titles = (re.sub(r"[`*\[\]]|\(\S*\)", "", title).lower() for title in _HEADING.findall(self.prose))
         return {re.sub(r"[^\w -]", "", title).strip().replace(" ", "-") for title in titles}
 

@@ -274,6 +274,13 @@ def test_one_that_wishes_it_is_replaced() -> None:
     assert len(house.started) == 3
 
 
+def test_new_code_in_development_has_the_old_worker_leave_who_waits_to_the_new_one() -> None:
+    house = House(1).up()
+    house.workers.restart()
+    assert house.started[0].told == ["give way"]
+    assert house.started[1].told == []
+
+
 def test_the_sockets_are_closed_when_all_are_deaf_and_the_stop_is_over_when_all_have_ended() -> None:
     house = House(2).up()
     stopping = house.workers.stopService()
