@@ -116,6 +116,7 @@ def test_each_sibling_talks_to_the_page_and_the_site_does_not_notice_the_one_tha
     assert len(workers) == 2
     with Visitors(site) as visitors, Client(f"{home}/control", PATIENCE) as control:
         page = Live(browser, site)
+        eventually(lambda: page.got("tick"), "cron speaks to the page")
 
         peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         peer.bind(("127.0.0.1", 0))
@@ -149,7 +150,7 @@ def test_each_sibling_talks_to_the_page_and_the_site_does_not_notice_the_one_tha
         assert heard["line"] == "a line"
         assert heard["pid"] in workers
 
-        eventually(lambda: len(page.got("tick")) >= 2, "cron speaks to the page")
+        eventually(lambda: len(page.got("tick")) >= 2, "cron speaks to the page again")
         eventually(lambda: len(page.got("crashing")) >= LIVES, "the fifth comes back")
         assert set(page.got("crashing")) == {site.pid}, "once in the tree, in the parent"
         tree = lines_of(control.ask("tree"))

@@ -11,7 +11,7 @@ from django.urls import include, path
 from hendrix import hey_joe
 from hendrix.siblings import irc, udp
 
-TOPICS = ("irc.**", "udp.**", "tick", "echo", "crashing", "heard")
+TOPICS = ("irc.**", "udp.**", "echo", "crashing", "heard", "tick")  # the last one is heard when all are
 
 PAGE = """<!doctype html>
 <html lang="en"><title>Siblings</title><link rel="icon" href="/favicon.ico">
