@@ -33,12 +33,14 @@ from hendrix.values import (
     directory,
     endpoint,
     header_value,
+    in_place,
     log_file,
     network,
     one_of,
     path,
     seconds,
     secret,
+    served,
     size,
     text,
     url_path,
@@ -63,6 +65,7 @@ IN_DEVELOPMENT: Mapping[str, Any] = {
     "grace": 3.0,
     "crosstown_grace": 3.0,
     "farewell": 0.0,
+    "static_max_age": 0,
 }
 
 
@@ -229,6 +232,24 @@ class Settings:
         (), BESIDE, "NAME:KEY=VALUE:...", text,
         "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
         "hx siblings lists those that are installed. Repeatable.",
+    )  # fmt: skip
+    static: tuple[str, ...] = setting(
+        (), BESIDE, "URL=DIR", in_place("a directory", "/static=static", directory),
+        "The files of a directory, under a path and without the application: conditional requests, ranges, and .br or .gz beside a file. "
+        "Repeatable.",
+    )  # fmt: skip
+    static_max_age: int = setting(
+        60, BESIDE, "SECONDS", whole(0, 10 * 365 * 86400), "For a client to use a file of --static without asking again.", shown="60"
+    )
+    serve: tuple[str, ...] = setting(
+        (), BESIDE, "ENDPOINT=NAME", served,
+        "Another server in the same tree, which runs once, on an endpoint of its own: tcp:2222=package.module.factory, an IProtocolFactory "
+        "or a class or function that makes one. Repeatable.",
+    )  # fmt: skip
+    mount: tuple[str, ...] = setting(
+        (), BESIDE, "URL=NAME", in_place("a resource", "/api=package.module.resource", text),
+        "A resource of twisted.web beside the application: package.module.attribute, an IResource, a class or factory of one, or a Klein "
+        "app, under a path and all below it. It runs on the reactor's thread, in each process that serves. Repeatable.",
     )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,

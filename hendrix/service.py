@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
+from hendrix.siblings.servers import servers_of
 from hendrix.siblings.service import siblings_of
 from hendrix.status.log_form import LogForm
 from hendrix.supervision import Supervisor, hurry
@@ -40,23 +41,34 @@ log = Logger(namespace="hendrix")
 Wrap = Callable[[Application], Application]
 
 
-def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None) -> Supervisor:
+def makeService(
+    options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None, resources: Sequence[Any] = ()
+) -> Supervisor:
     """The whole tree: a MultiService, to which any Twisted service can be added.
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
     :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
+    :param resources: of twisted.web, each with a ``namespace``: the path to serve it under beside the application. With workers, name them
+        in the setting ``mount``.
     :raises ConfigurationError: a setting cannot work. Of a command line it is SystemExit, with the line: launchers show all else as a bug.
     """
     try:
         launcher = getattr(options, "parent", None) or {}
         settings = _settings(options)
-        return _tree(settings, launcher, address(settings.control, launcher), reactor or _installed_reactor(), wrap)
+        return _tree(settings, launcher, address(settings.control, launcher), reactor or _installed_reactor(), wrap, resources)
     except ConfigurationError as error:
         raise (SystemExit(explain(error)) if isinstance(options, Options) else unusable(error)) from None
 
 
-def _tree(settings: Settings, launcher: Mapping[str, Any], control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
+def _tree(
+    settings: Settings, launcher: Mapping[str, Any], control: Address | None, reactor: Any, wrap: Wrap | None, resources: Sequence[Any]
+) -> Supervisor:
+    if resources and settings.workers:
+        raise ConfigurationError(
+            f"workers={settings.workers}: workers cannot be given resources as objects; name them, "
+            "mount=['/path=package.module.attribute'], or give workers=0"
+        )
     launch = Launch(reactor)
     root = Root(reactor, launch, settings, launcher)
     launch.hurry = partial(hurry, root)
@@ -69,6 +81,8 @@ def _tree(settings: Settings, launcher: Mapping[str, Any], control: Address | No
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
+    if settings.serve:
+        nodes.append(servers_of(reactor, settings))
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
@@ -79,7 +93,7 @@ def _tree(settings: Settings, launcher: Mapping[str, Any], control: Address | No
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
+        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False, resources=resources)
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:

@@ -120,6 +120,21 @@ def url_path(value: Any) -> str:
     return str(value)
 
 
+def in_place(what: str, example: str, read: Reader) -> Reader:
+    """Something at a path of the site: ``/path=value``. The path has no slash at its end.
+
+    :param read: of what stands behind the first ``=``.
+    """
+
+    def place(value: Any) -> str:
+        url, equals, rest = text(value).partition("=")
+        if not equals or not re.fullmatch(r"(/[!$&-.0-<@-~]+)+/?", url):
+            raise ValueError(f"give a path below / and {what}, such as {example}")
+        return f"{url.rstrip('/')}={read(rest)}"
+
+    return place
+
+
 def directory(value: Any) -> str:
     if not os.path.isdir(found := path(value)):
         raise ValueError("there is no such directory; give one that exists")
@@ -191,6 +206,15 @@ def endpoint(value: Any) -> Any:
             "ssl:PORT:privateKey=FILE:certKey=FILE or another Twisted endpoint"
         )
     return value
+
+
+def served(value: Any) -> str:
+    """``ENDPOINT=NAME``: an endpoint may have ``=`` in it, so the last one counts."""
+    where, equals, name = text(value).rpartition("=")
+    if not equals or not re.fullmatch(r"[^\W\d]\w*([.:][^\W\d]\w*)+(\(\))?", name):
+        raise ValueError("give an endpoint, = and the name of a factory, such as tcp:2222=package.module.factory")
+    endpoint(where)
+    return str(value)
 
 
 def bytes_text(number: int) -> str:

@@ -125,6 +125,13 @@ def test_resources_are_a_node_of_the_tree(namespace):
     assert deployer.hendrix.getServiceNamed("resources").describe() == "/statics"
 
 
+def test_workers_cannot_be_given_resources():
+    resource = Resource()
+    resource.namespace = "statics"
+    with pytest.raises(ConfigurationError, match=r"^workers=2: .+ mount=\['/path=package.module.attribute'\], or give workers=0$"):
+        deploy(resources=[resource], workers=2).addServices()
+
+
 def test_a_resource_needs_a_namespace():
     with pytest.raises(ConfigurationError, match=r"^resources: .+ has the namespace None; give it the path to serve it under"):
         deploy(resources=[Resource()]).addServices()

@@ -221,8 +221,12 @@ class FastConnection:
         assert parser is not None
         self._worker = worker
         requests, site, peer = parser.requests, self._site, self._peer
+        mounts = site.mounts
         began = 0.0
         while requests and self.open:
+            if mounts is not None and mounts.takes(requests[0].target):
+                self._move(worker)
+                return
             # True: the turn is over, and the connection may belong to somebody else by now.
             if site.respond(requests.popleft(), peer, self, worker):
                 return
@@ -236,6 +240,31 @@ class FastConnection:
         if self._refusal is not None:
             self._answer = site.refuse(self._refusal, peer, parser)
         worker.hold(self)
+
+    def _move(self, worker: Worker) -> None:
+        """The next request is none of a worker's: to the reactor lane, when all before it is sent."""
+        worker.dispatch()
+        self.response = None  # its answer has seen to it
+        if self._unsent or not self.open:
+            worker.hold(self)  # and we are back when the client has taken it
+            return
+        self._worker = None
+        if self._asked is not None:
+            self._lane.forget(self.fd)
+        assert self._site.move is not None
+        self._site.move(self)
+
+    def leave(self) -> tuple[Peer, RequestParser, PeerError | None, int]:
+        """What the connection goes on with on the reactor lane (the reactor thread, which owns it now)."""
+        parser = self._parser
+        assert parser is not None
+        self.owners.discard(self)
+        self._parser = None
+        return self._peer, parser, self._refusal, self.leaving
+
+    @property
+    def sock(self) -> socket.socket:
+        return self._socket
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
         worker: Worker = self._worker  # type: ignore[assignment]

@@ -110,6 +110,14 @@ class Refused:
         self.request_id = ""
 
 
+class Rendered(Refused):
+    """What a resource has answered, or was about to when its client left."""
+
+    def __init__(self, request: Request, remote_addr: str, code: str, sent: int, began: float, left: bool) -> None:
+        super().__init__(request, remote_addr, code, sent)
+        self.began, self.client = began, "left" if left else ""
+
+
 class Visit:
     """A connection that was let in, between its wire and its successor: counts the bytes, and is noted at its end.
 

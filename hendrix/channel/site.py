@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from hendrix.channel.noted import Access, Noted, Refused
 from hendrix.channel.response import Response
@@ -24,6 +24,9 @@ from hendrix.wsgi.call import Application, Outlet, Successor
 from hendrix.wsgi.environ import Environ, make_environ
 
 Peer = tuple[str, str]
+
+# A plain connection leaves the fast lane for the reactor lane, with what it has read. The worker that calls it lets go of it for good.
+Move = Callable[[Any], None]
 
 # A socket that has left the fast lane, what is still to be sent, and who has it from now on. Any thread.
 HandOver = Callable[[socket.socket, list[bytes], Successor], None]
@@ -67,12 +70,23 @@ class Limits:
         return (self.keepalive, self.header_timeout, self.body_timeout, self.write_timeout, LINGER)[stage]
 
 
+class Mounts(Protocol):
+    """What is served beside the application, on the reactor thread."""
+
+    def takes(self, target: str, /) -> bool:
+        """Whether this request is for it (any thread)."""
+
+    def rendering(self, connection: Any, request: Request, /) -> Any:
+        """How a connection of the reactor lane answers the request."""
+
+
 @dataclass
 class Site:
     """An application, the environ that its requests start from, and the rules for its clients.
 
     :ivar access: hears of each response when it is complete, and of all else that the access log has a line for.
     :ivar own: the application for what is under `OWN`.
+    :ivar mounts: what is not the application's; `move` brings a connection that asks for it to the reactor lane.
     """
 
     application: Application
@@ -84,6 +98,8 @@ class Site:
     access: Access | None = None
     hand_over: HandOver | None = None
     own: Application | None = None
+    mounts: Mounts | None = None
+    move: Move | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
     _known: KnownHeads = field(default_factory=KnownHeads)
 
@@ -98,11 +114,11 @@ class Site:
         """
         worker.requests += 1
         environ = make_environ(request, peer)
-        if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
+        if request.forwarded is not None:
             try:
-                self._believe(self.trusted, request.forwarded, environ)
+                self.believe(request, peer, environ)
             except PeerError as error:
-                return outlet.finish(self._logged(request, peer, error, self._refusal(error, request.method)), False)
+                return outlet.finish(self.decline(request, peer, error), False)
         access = self.access
         response = Response(request, outlet, self.dispatcher) if access is None else Noted(request, outlet, self.dispatcher, access)
         outlet.response = response
@@ -124,9 +140,12 @@ class Site:
         current.set(None)  # or the thread holds on to all that the request has, until the next one
         return over
 
-    def _believe(self, trusted: TrustedProxies, forwarded: dict[str, str], environ: Environ) -> None:
-        said = origin(trusted, forwarded)
-        environ.update(forwarded)
+    def believe(self, request: Request, peer: Peer, environ: Environ) -> None:
+        """Put what a trusted proxy says of the request into its environ (any thread). Raises PeerError."""
+        if request.forwarded is None or self.trusted is None or not self.trusted.trusts(peer[0]):
+            return
+        said = origin(self.trusted, request.forwarded)
+        environ.update(request.forwarded)
         if said.remote_addr is not None:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = said.remote_addr, ""
         if said.url_scheme is not None:
@@ -142,6 +161,10 @@ class Site:
         if request is not None and isinstance(parser, MeasuredParser):
             request.received = parser.received
         return self._logged(request or NOT_A_REQUEST, peer, error, self._refusal(error, parser.method))
+
+    def decline(self, request: Request, peer: Peer, error: PeerError) -> bytes:
+        """The answer to a request that was parsed, and yet cannot be answered; the connection ends with it."""
+        return self._logged(request, peer, error, self._refusal(error, request.method))
 
     def impatient(self, response: Response | None) -> bytes:
         """The answer to a client that was let in, and has sent more before it heard so."""

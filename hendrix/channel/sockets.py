@@ -44,7 +44,6 @@ AS_IT_IS, AGAIN = "as it is", "again"
 KERNEL_BACKLOG = 1024
 
 
-@implementer(IProtocolNegotiationFactory)
 class Reception(Factory):
     """The factory of a port. It is given to the endpoint before the application is there, and learns then what makes its protocols."""
 
@@ -53,6 +52,11 @@ class Reception(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         return self.build(addr)
+
+
+@implementer(IProtocolNegotiationFactory)
+class HttpReception(Reception):
+    """The same for HTTP."""
 
     def acceptableProtocols(self) -> list[bytes]:
         """For ALPN (RFC 7301). Without an answer Twisted ends the handshake of every client that asks, as browsers and curl do."""
@@ -114,12 +118,21 @@ class Sockets(Service):
     """Binds the endpoints.
 
     :param listen: descriptions, or endpoints.
+    :param blame: what the user wrote, to begin an error with, but for the endpoint.
     """
 
     name = "sockets"
 
-    def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        listen: Sequence[str | IStreamServerEndpoint],
+        *,
+        reception: Callable[[], Reception] = HttpReception,
+        blame: str = "--listen={}",
+    ) -> None:
         self._reactor, self._listen = reactor, listen
+        self._reception, self._blame = reception, blame
         self.listeners: list[Listener] = []
         self._waiting: list[tuple[list[object], Deferred[None]]] = []
 
@@ -155,7 +168,7 @@ class Sockets(Service):
     def _bind(self, one: str | IStreamServerEndpoint, name: str = "") -> None:
         name = name or _name(one)
         endpoint = self._endpoint(one, name)
-        reception = Reception()
+        reception = self._reception()
 
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
@@ -169,7 +182,7 @@ class Sockets(Service):
             self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 
         def failed(reason: Failure) -> None:
-            raise _explain(name, reason.value) from None
+            raise _explain(self._blame.format(name), reason.value) from None
 
         self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
 
@@ -192,7 +205,7 @@ class Sockets(Service):
         except ConfigurationError:
             raise
         except Exception as error:
-            raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+            raise ConfigurationError(f"{self._blame.format(name)}: {error}; see the endpoint strings in Twisted's documentation") from None
 
     def renew_certificates(self) -> None:
         """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
@@ -242,12 +255,12 @@ def _name(one: str | IStreamServerEndpoint) -> str:
     return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
-def _explain(name: str, error: BaseException | None) -> ConfigurationError:
+def _explain(blame: str, error: BaseException | None) -> ConfigurationError:
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
         hint = {
             errno.EACCES: "use a port above 1023 or a directory of your own, or start as root with --uid",
             errno.EADDRINUSE: "stop what listens there, or choose another port",
         }
-        return ConfigurationError(f"--listen={name}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
-    return ConfigurationError(f"--listen={name}: {error}")
+        return ConfigurationError(f"{blame}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
+    return ConfigurationError(f"{blame}: {error}")

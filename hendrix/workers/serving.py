@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
@@ -26,6 +26,10 @@ from hendrix.status.python_logging import hear_python_logging
 from hendrix.status.service import AccessLogService
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
+from hendrix.wsgi.static import Static
+
+if TYPE_CHECKING:
+    from hendrix.channel.resources import Resources
 
 log = Logger(namespace="hendrix.web")
 
@@ -52,12 +56,13 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "connections" and "web", in the order in which they start.
+    """The nodes "crew", "crosstown", "access log", "connections", "resources" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
+    :param resources: objects of twisted.web to serve beside the application.
     """
 
     def __init__(
@@ -69,12 +74,11 @@ class Serving:
         root: MultiService,
         *,
         shared: bool,
+        resources: Sequence[Any] = (),
     ) -> None:
-        def load_and_listen() -> tuple[Application, str]:
-            hear_python_logging()  # first: an application may log when it is imported
-            return load()
-
-        self._sockets = sockets
+        self._sockets, self._load_application = sockets, load
+        self.resources = _resources(settings, resources)
+        self.static = Static(settings.static, settings.static_max_age) if settings.static else None
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
         self.crosstown = CrosstownService(
@@ -98,7 +102,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load_and_listen,
+            self._load,
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -111,9 +115,21 @@ class Serving:
             request_timeout=settings.request_timeout,
             shared=shared,
             beside=lambda application: Door(settings.secret).beside(client_files.beside(application)),
+            mounts=self.resources,
         )
         if isinstance(self.web, Alone):
             self.web.signals = Signals(reactor, {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs})
+
+    def _load(self) -> tuple[Application, str]:
+        """The application, and then what stands beside it: that may rely on what an application sets up."""
+        hear_python_logging()  # first: an application may log when it is imported
+        application, name = self._load_application()
+        if self.static is not None:
+            self.static.load()
+            application = self.static.beside(application)
+        if self.resources is not None:
+            self.resources.load()
+        return application, name
 
     def add_commands(self, commands: Commands) -> None:
         """What can be asked where there are no workers."""
@@ -127,6 +143,11 @@ class Serving:
     def _reload(self) -> str:
         self._sockets.renew_certificates()
         self.reopen_logs()
+        if self.static is not None:
+            try:
+                self.static.load()
+            except ConfigurationError as error:
+                log.error("{error}; what was served before still is", error=error)
         words = "certificates and log files; new code needs a restart, or --workers=1 or more"
         log.info("read anew: {words}", words=words)
         return words
@@ -139,8 +160,16 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
+        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.resources, self.web)
         return iter([node for node in nodes if node is not None])
+
+
+def _resources(settings: Settings, objects: Sequence[Any]) -> Resources | None:
+    if not settings.mount and not objects:
+        return None
+    from hendrix.channel.resources import Resources  # and with it twisted.web
+
+    return Resources(settings.mount, objects)
 
 
 def name_of_application(settings: Settings) -> str:

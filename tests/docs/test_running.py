@@ -115,6 +115,36 @@ def test_a_file_is_downloaded(tmp_path: Path) -> None:
         assert site.get("/").text == (tmp_path / "download.py").read_text()
 
 
+def test_static_files(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static/a.txt").write_text("static")
+    [words] = [words for words in lines(page("beside.md"), "hx") if "--static=/static=static" in words]
+    with Typed(words, tmp_path) as site:
+        assert site.get("/static/a.txt").text == "static"
+        assert site.get("/").text == "Hello\n"
+
+
+def test_a_klein_app_beside_the_site(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    write_files(page("beside.md"), tmp_path)
+    [words] = [words for words in lines(page("beside.md"), "hx") if "--mount=/api=api.app" in words]
+    with Typed(words, tmp_path) as site:
+        assert site.get("/").text == "Hello\n"
+        assert site.request("POST", "/api/echo", b"whole").body == b"whole"
+        assert site.get("/api/countdown").text == "3\n2\n1\nLiftoff\n"
+
+
+def test_a_server_on_an_endpoint_of_its_own(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    write_files(page("beside.md"), tmp_path)
+    [words] = [words for words in lines(page("beside.md"), "hx") if "clock.factory" in " ".join(words)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Typed([word.replace("1300", str(port)) for word in words], tmp_path), socket.create_connection(("127.0.0.1", port), 30) as clock:
+        assert re.fullmatch(rb"\d\d:\d\d\n", clock.makefile("rb").read())
+
+
 def test_two_endpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of the socket is relative
     write_files(STARTED, tmp_path)
