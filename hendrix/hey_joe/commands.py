@@ -49,6 +49,16 @@ def add_hub(commands: Table, branch: Callable[[], Branch | None]) -> None:
     commands.add_stream("subscribe", hub.subscribe, "Messages, as they come.", {"topic": "or a pattern, as in chat.*", **since})
 
 
+def add_inner(commands: Table, branch: Callable[[], Branch | None]) -> None:
+    """Add those that are for the control socket alone: whoever may use them is the site itself.
+
+    :param branch: as for `add_hub`.
+    """
+    hub = OfHub(branch)
+    result = {"store": "django.tasks/default, for one: the package and the alias of the backend", "key": "the id of the result"}
+    commands.add("result", hub.result, "What became of a task of Django, in whatever process; null if it is not known.", result)
+
+
 class OfHub:
     """What they do (reactor thread)."""
 
@@ -75,6 +85,9 @@ class OfHub:
 
     def presence(self, arguments: dict[str, Any]) -> Deferred[dict[str, Any]]:
         return self._branch.presence(_text(arguments, "topic"))
+
+    def result(self, arguments: dict[str, Any]) -> Deferred[dict[str, Any] | None]:
+        return self._branch.result(_text(arguments, "store"), _text(arguments, "key"))
 
     def subscribe(self, arguments: dict[str, Any], caller: Caller) -> Deferred[dict[str, str]]:
         since = _text(arguments, "since") if arguments.get("since") is not None else None
