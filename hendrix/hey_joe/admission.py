@@ -10,7 +10,6 @@ The rules:
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -159,43 +158,9 @@ def identity(user: Any) -> tuple[Any, str | None]:
     """A user, and what it is known by. A lazy one, as Django's request has, is asked for now: it would hold on to its request."""
     key = getattr(user, "pk", user)
     wrapped = getattr(user, "_wrapped", None)
-    return (user if wrapped is None else wrapped), None if key is None else repr(key)
+    return (user if wrapped is None else wrapped), None if key is None else str(key)
 
 
 def _name(user: Any) -> str | None:
     get_username = getattr(user, "get_username", None)
     return str(get_username()) or None if callable(get_username) else None
-
-
-def send_to(id: str, data: Any) -> None:
-    """Send something to the connection with this id, in whatever process it is, as ``ws.send`` does. Any thread. If it is gone, nothing
-    happens.
-
-    :raises NotServed: this is no process of hendrix.
-    """
-    house = _house("send_to")
-    connection = house.open.get(id)
-    if connection is not None:
-        connection.send(data)
-    else:
-        house.tell({"id": id, "bytes": b64encode(data).decode()} if isinstance(data, bytes) else {"id": id, "data": data})
-
-
-def close_for(user: Any = None, *, id: str | None = None, code: int = 1008, reason: str = "logged out") -> None:
-    """Close all connections of a user, or the one with this id, in whatever process they are. Any thread.
-
-    :param user: as given to `accept`, or its primary key.
-    :raises NotServed: this is no process of hendrix.
-    :raises ValueError: nobody is meant.
-    """
-    key = identity(user)[1]
-    if key is None and id is None:
-        raise ValueError("hey_joe.close_for: give a user who has a primary key, or the id of a connection")
-    _house("close_for").tell({"close": code, "reason": reason, "id": id, "user": key})
-
-
-def _house(name: str) -> connections.Connections:
-    house = connections.current
-    if house is None:
-        raise NotServed(f"hey_joe.{name}: this is no process of hendrix that serves connections")
-    return house

@@ -103,7 +103,7 @@ class Connection:
         self.refusal = error
         self._house, self.terms, self.path = house, terms, path
         self.user, self.user_key, self.state = user, user_key, state
-        self.id = token_urlsafe(12)
+        self.id = token_urlsafe(12).replace("-", "_")  # with a leading - it would look like an option of a command
         self.code = "200"
         self._wire: Wire | None = None
         self._member: Any = None
