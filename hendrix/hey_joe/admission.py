@@ -11,9 +11,10 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from hendrix.crosstown.traffic import current as response_here
@@ -27,6 +28,21 @@ from hendrix.hey_joe.topics import check_pattern
 Environ = Mapping[str, Any]
 
 PORTS = {"http": ":80", "https": ":443"}
+
+
+class Trial(Protocol):
+    """Who holds connections for a test."""
+
+    max_message: int
+    heartbeat: float
+
+    def let_in(
+        self, kind: str, terms: Terms, path: str, user: Any, key: str | None, state: Any, error: PeerError | None, subprotocol: str
+    ) -> Any: ...
+
+
+#: That of the test that runs here; None elsewhere.
+trial: ContextVar[Trial | None] = ContextVar("trial", default=None)
 
 
 class NotServed(LocalError):
@@ -78,8 +94,10 @@ def accept(
     """
     environ = environ_of(request)
     response: Any = response_here.get()
-    house = connections.current
-    if house is None or response is None or environ.get("hendrix.after_response") is not response.after:
+    held = trial.get()
+    house: Any = connections.current if held is None else held
+    served = held is not None or (response is not None and environ.get("hendrix.after_response") is response.after)
+    if house is None or not served:
         raise NotServed("hey_joe.accept: this request is not served by hendrix, or it is not the one that is being answered here")
     user, key = identity(user)
     query = parse_qs(environ.get("QUERY_STRING", ""))
@@ -98,7 +116,11 @@ def accept(
     )
     error = None if from_here(environ, tuple_of(origins)) else PeerError(403, "the page that asks is of another origin")
     path = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
-    common = (house, terms, path, user, key, {} if state is None else state, error)
+    about = (terms, path, user, key, {} if state is None else state, error)
+    if held is not None:
+        let_in: Connection = held.let_in(_kind(environ), *about, subprotocol=_subprotocol(environ, tuple_of(subprotocols)))
+        return let_in
+    common = (house, *about)
     connection = None
     if "HTTP_UPGRADE" in environ:
         connection = _websocket(environ, common, tuple_of(subprotocols), compress)
@@ -126,6 +148,17 @@ def _websocket(environ: Environ, common: tuple[Any, ...], subprotocols: tuple[st
         return WebSocket(*common[:-1], error)
     subprotocol = next((name for name in asked.subprotocols if name in subprotocols), "")
     return WebSocket(*common, asked=asked, subprotocol=subprotocol)
+
+
+def _kind(environ: Environ) -> str:
+    """What the client of a test asks for. Test clients make no handshakes."""
+    stream = "text/event-stream" in environ.get("HTTP_ACCEPT", "") and "HTTP_UPGRADE" not in environ
+    return "event stream" if stream else "WebSocket"
+
+
+def _subprotocol(environ: Environ, spoken: tuple[str, ...]) -> str:
+    wanted = [name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
+    return next((name for name in wanted if name in spoken), "")
 
 
 def environ_of(request: Any) -> Environ:
