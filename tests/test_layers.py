@@ -15,7 +15,7 @@ RANKS = [
     {"errors", "uvloopreactor"},
     {"values", "environment"},
     {"options"},
-    {"wire", "threads", "supervision", "launch"},
+    {"wire", "threads", "supervision", "launch", "root"},
     {"wsgi", "crosstown", "tree", "client", "notify"},
     {"channel", "control", "dev", "hey_joe", "status"},
     {"workers", "siblings", "testing"},
