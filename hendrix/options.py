@@ -27,6 +27,7 @@ from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
     application,
+    broker,
     control,
     directory,
     endpoint,
@@ -41,6 +42,7 @@ from hendrix.values import (
     text,
     url_path,
     whole,
+    without_password,
     workers,
     yes,
 )
@@ -212,6 +214,11 @@ class Settings:
         "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "
         "seen in the list of processes.",
     )  # fmt: skip
+    broker: str = setting(
+        "memory:", BESIDE, "URL", broker,
+        "What joins the hub to those of other nodes: redis://host:6379, rediss://... over TLS, redis+sentinel://one:26379,two/mymaster; "
+        "memory: for one node alone. In HENDRIX_BROKER a password is not seen in the list of processes.", shown="memory:",
+    )  # fmt: skip
     sibling: tuple[str, ...] = setting(
         (), BESIDE, "NAME:KEY=VALUE:...", text,
         "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
@@ -287,7 +294,7 @@ def _read(name: str, value: Any) -> Any:
     try:
         return TABLE[name].read(value)
     except ValueError as error:
-        shown = value if isinstance(value, str) else repr(value)
+        shown = without_password(value) if isinstance(value, str) else repr(value)
         raise ConfigurationError(f"{flag(name)}={shown}: {error}") from None
 
 

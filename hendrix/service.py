@@ -15,6 +15,7 @@ from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.brokers.url import broker_of
 from hendrix.hey_joe.commands import add_hub, add_inner
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
@@ -57,7 +58,7 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     sockets = Sockets(reactor, settings.listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
-    hub = HubService(reactor)
+    hub = HubService(reactor, broker=broker_of(settings.broker, reactor), durable=settings.broker != "memory:")
     add_hub(commands, lambda: hub.branch)
     add_inner(commands, lambda: hub.branch)
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
@@ -115,6 +116,29 @@ def directory(value: Any) -> str:
     if not os.path.isdir(found := path(value)):
         raise ValueError("there is no such directory; give one that exists")
     return found
+
+
+BROKERS = ("memory", "redis", "rediss", "redis+sentinel")
+
+
+def broker(value: Any) -> str:
+    """``memory:``, or the URL of an engine; as far as it can be checked without its client."""
+    given = text(value)
+    if given in ("memory", "memory:"):
+        return "memory:"
+    try:
+        parts = urlsplit(given)
+        known = parts.scheme in BROKERS[1:] and bool(parts.hostname) and (parts.port is None or "," in parts.netloc or parts.port > 0)
+    except ValueError:
+        known = "," in given and given.partition("://")[0] == "redis+sentinel"  # several hosts with ports
+    if not known:
+        raise ValueError(f"give memory: or the URL of an engine, as in redis://host:6379; there is {', '.join(BROKERS)}")
+    return given
+
+
+def without_password(value: str) -> str:
+    """What is shown of a value that may be a URL."""
+    return re.sub("://.*@", "://***@", value)
 
 
 def log_file(value: Any) -> str:

@@ -11,6 +11,7 @@ _MODULE_OF = {
     "BadTopic": "topics",
     "Event": "declared",
     "NoHub": "branch",
+    "NotDurable": "branch",
     "NotServed": "admission",
     "WouldWait": "reply",
     "broadcast": "hendrix5",
@@ -32,7 +33,7 @@ __all__ = sorted(_MODULE_OF)
 
 if TYPE_CHECKING:
     from hendrix.hey_joe.admission import NotServed as NotServed, accept as accept
-    from hendrix.hey_joe.branch import NoHub as NoHub
+    from hendrix.hey_joe.branch import NoHub as NoHub, NotDurable as NotDurable
     from hendrix.hey_joe.declared import Event as Event
     from hendrix.hey_joe.facade import (
         consumer as consumer,

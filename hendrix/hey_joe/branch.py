@@ -41,6 +41,10 @@ class NoHub(LocalError):
     """There is no hub here, or not any more."""
 
 
+class NotDurable(LocalError):
+    """Messages of queues are not durable here: the broker is in memory."""
+
+
 class Jobs(Protocol):
     """Who does the jobs of queues."""
 
@@ -55,12 +59,14 @@ class Branch:
     """One for a process.
 
     :param post: has the reactor make a call soon, from any thread: `Mailbox.post`.
+    :param durable: whether a message of a queue can survive its process.
 
     :ivar thread: the reactor's, as `threading.get_ident` says it.
     :ivar jobs: who does what this process serves.
     """
 
-    def __init__(self, uplink: Uplink, post: Callable[..., object]) -> None:
+    def __init__(self, uplink: Uplink, post: Callable[..., object], durable: bool = False) -> None:
+        self.durable = durable
         self._uplink, self._outbox, self.post = uplink, Outbox(uplink), post
         self._inlet = Inlet(lambda: post(self._drain))
         self._members: dict[int, Member] = {}
@@ -101,6 +107,7 @@ class Branch:
         then: str | None = None,
         expires: float = EXPIRES,
         replied: Callable[[bool, Any], object] | None = None,
+        key: str | None = None,
     ) -> None:
         """Give a payload to exactly one consumer of a queue, at most once. Returns at once.
 
@@ -108,6 +115,7 @@ class Branch:
         :param expires: seconds after which nobody begins it any more.
         :param replied: called on the reactor thread, or here and now, with whether it was done, and what the consumer returned as JSON
             or why it was not.
+        :param key: the message is delivered at least once, under this idempotency key.
         :raises BadTopic, BadPayload: nothing is sent.
         :raises NoHub: the process ends.
         """
@@ -116,11 +124,13 @@ class Branch:
             check_topic(then)
         if isinstance(expires, bool) or not isinstance(expires, (int, float)) or not 0 < expires < float("inf"):
             raise ValueError(f"expires is a number of seconds above 0, not {expires!r}")
+        if key is not None and not self.durable:
+            raise NotDurable(f"{queue}: no message is durable with the broker memory:; start hendrix with --broker=redis://... for that")
         number = None
         if replied is not None:
             number = next(self._numbers)
             self._asked[number] = replied
-        if not self._put(["enqueue", queue, number, then, float(expires), text], len(text)) and number is not None:
+        if not self._put(["enqueue", queue, number, then, float(expires), key, text], len(text)) and number is not None:
             self._answered(number, False, f"{queue}: the message was lost: {OVERLOAD}")
 
     def keep_result(self, store: str, id: str, values: Any, keep: int | None = None) -> None:
@@ -308,9 +318,11 @@ class Branch:
     def _joined(self, number: int, position: str, gaps: list[tuple[str, str]]) -> None:
         self._answered(number, position, gaps, self._parts.pop(number, []))
 
-    def _job(self, number: int, queue: str, wanted: bool, topic: str, id: str, time: float, payload_text: str) -> None:
+    def _job(self, number: int, queue: str, wanted: bool, key: str | None, attempt: int, *message: Any) -> None:
         assert self.jobs is not None  # who has none serves no queue
-        self.jobs.do(number, queue, Message(topic, id, time, payload_text), wanted)
+        job = Message(*message)
+        job.key, job.attempt = key, attempt
+        self.jobs.do(number, queue, job, wanted)
 
 
 class Member(Inbox):

@@ -20,16 +20,20 @@ class Event:
     :ivar topic: on which it was published, or the name of the queue.
     :ivar id: of the message.
     :ivar time: when the hub had it, in seconds since 1970.
+    :ivar key: of a durable message, which may come more than once: always the same for the same message, and for no other.
+    :ivar attempt: how often it has come, with this time.
     """
 
     topic: str
     payload: Any
     id: str
     time: float
+    key: str | None = None
+    attempt: int = 1
 
     @classmethod
     def of(cls, message: Message) -> Event:
-        return cls(message.topic, message.payload, message.id, message.time)
+        return cls(message.topic, message.payload, message.id, message.time, message.key, message.attempt)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from inspect import iscoroutinefunction
+from secrets import token_hex
 from typing import Any
 
 from hendrix import client
@@ -97,18 +98,25 @@ def consumer(queue: str, *, threads: int = 1) -> Callable[[Function], Function]:
     return decorated
 
 
-def enqueue(queue: str, payload: Any, *, then: str | None = None, expires: float = EXPIRES) -> Reply:
+def enqueue(
+    queue: str, payload: Any, *, then: str | None = None, expires: float = EXPIRES, durable: bool = False, key: str | None = None
+) -> Reply:
     """Give a payload to exactly one consumer of a queue, at most once. Returns at once.
 
     :param payload: what JSON can say, up to 1 MiB.
     :param then: what the consumer returns is published on this topic.
     :param expires: seconds after which nobody begins it any more.
+    :param durable: at least once instead: it is begun again where its process or its node has died. Needs a broker.
+    :param key: the event's ``key`` for one that is durable, by which its consumer sees that it was there before; a new one if None.
     :returns: a handle on the reply, for code that may wait for it: no view may.
     :raises BadTopic, BadPayload: nothing is sent.
+    :raises NotDurable: the broker is in memory, which keeps nothing for long.
     :raises NoHub: this is not a process of hendrix.
     """
     reply = Reply(queue)
-    _current().enqueue(queue, payload, then, expires, reply.given if reply.may_wait else None)
+    if durable or key is not None:
+        key = token_hex(8) if key is None else key
+    _current().enqueue(queue, payload, then, expires, reply.given if reply.may_wait else None, key)
     return reply
 
 

@@ -18,6 +18,11 @@ CHARACTERS = 64 << 20
 TOPICS = 20_000
 
 
+def new_epoch() -> str:
+    """What tells the ids of one hub, or one engine, from those of all others."""
+    return token_hex(5)
+
+
 class _Past:
     """Of one topic.
 
@@ -43,7 +48,7 @@ class History:
 
     def __init__(self, clock: Callable[[], float], epoch: str = "", characters: int = CHARACTERS, topics: int = TOPICS) -> None:
         self._clock, self._characters, self._most = clock, characters, topics
-        self.epoch = epoch or token_hex(5)
+        self.epoch = epoch or new_epoch()
         self.offset = 0
         self.size = 0  # characters that are kept
         self._forgotten = 0  # no message after this one was of a topic that is not among these
@@ -61,8 +66,7 @@ class History:
 
     def append(self, topic: str, payload_text: str, rule: Rule) -> Message:
         """The message for a payload; kept if the rule says so."""
-        self.offset += 1
-        message = Message(topic, self.position, self._clock(), payload_text)
+        message = self.made(topic, payload_text)
         past = self._pasts.pop(topic, None) or _Past(self._forgotten)
         self._pasts[topic] = past
         past.age, past.last = rule.age, self.offset
@@ -76,6 +80,11 @@ class History:
         self._expire(past)
         self._forget()
         return message
+
+    def made(self, topic: str, payload_text: str) -> Message:
+        """A message with the next id."""
+        self.offset += 1
+        return Message(topic, self.position, self._clock(), payload_text)
 
     def after(self, patterns: Mapping[str, str]) -> tuple[list[Message], list[Gap]]:
         """What has come after the id that is given for each pattern, in order, each message once; and the gaps in it."""

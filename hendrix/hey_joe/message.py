@@ -39,10 +39,14 @@ class Message:
     :ivar time: when the hub had it, in seconds since 1970.
     :ivar payload_text: its payload as JSON.
     :ivar policy: what becomes of it where its subscriber is too slow, see `rules`.
+    :ivar key: of idempotency, for a message of a queue that is delivered at least once.
+    :ivar attempt: how often it has been delivered, with this time.
     :ivar frames: for connections, to keep what they made of it under a key of their own, so that each form of it is made once.
     """
 
     policy = "oldest"
+    key: str | None = None
+    attempt = 1
 
     def __init__(self, topic: str, id: str, time: float, payload_text: str) -> None:
         self.topic, self.id, self.time, self.payload_text = topic, id, time, payload_text
@@ -73,6 +77,7 @@ SLOW = "slow"  # the subscriber did not take them, and the policy of their topic
 LATEST = "latest"  # the policy of their topic keeps the latest, and the subscriber has not taken the ones before it
 HISTORY = "history"  # the history does not go back so far
 OVERLOAD = "overload"  # more was published than the hub, or the way to this process, could take
+BROKER = "broker"  # the broker was away, and does not know what was published meanwhile
 
 
 class Gap:
@@ -80,7 +85,7 @@ class Gap:
 
     :ivar topic: the topic, or the pattern that was subscribed to.
     :ivar lost: how many, None if that is not known.
-    :ivar reason: ``slow``, ``latest``, ``history`` or ``overload``.
+    :ivar reason: ``slow``, ``latest``, ``history``, ``overload`` or ``broker``.
     """
 
     __slots__ = ("lost", "reason", "topic")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hendrix.hey_joe.message import Message
 
@@ -24,6 +24,13 @@ Process = TypeVar("Process")
 
 # Why a message of a queue is lost.
 FULL, EXPIRED, DIED, FAILED = "full", "expired", "died", "failed"
+# What else may become of it: its consumer has returned; or nobody here has begun it, and another process may.
+DONE, RETURNED = "done", "returned"
+
+# Who waits for the result is called with whether it was done, and what the consumer returned as JSON or why it was not.
+Asker = Callable[[bool, Any], object]
+# Who had the message for us, an engine, is called with what has become of it.
+Settled = Callable[[str], object]
 
 
 class Job(Generic[Process]):
@@ -31,16 +38,24 @@ class Job(Generic[Process]):
 
     :ivar then: the topic for what its handler returns, None for none.
     :ivar expires: when it must have begun, as the clock says it.
-    :ivar asker: the process that waits for the result, and its number for that.
+    :ivar asker: is called with the result, None where nobody waits for it.
+    :ivar settled: is called with what has become of it.
     """
 
-    __slots__ = ("asker", "expires", "message", "number", "queue", "then")
+    __slots__ = ("asker", "expires", "message", "number", "queue", "settled", "then")
 
     def __init__(
-        self, number: int, queue: Queue[Process], message: Message, expires: float, then: str | None, asker: tuple[Process, int] | None
+        self,
+        number: int,
+        queue: Queue[Process],
+        message: Message,
+        expires: float,
+        then: str | None,
+        asker: Asker | None,
+        settled: Settled | None,
     ) -> None:
         self.number, self.queue, self.message = number, queue, message
-        self.expires, self.then, self.asker = expires, then, asker
+        self.expires, self.then, self.asker, self.settled = expires, then, asker, settled
 
 
 class Queue(Generic[Process]):
@@ -115,14 +130,20 @@ class Queues(Generic[Process]):
         return queue
 
     def put(
-        self, queue: Queue[Process], message: Message, expires: float, then: str | None = None, asker: tuple[Process, int] | None = None
+        self,
+        queue: Queue[Process],
+        message: Message,
+        expires: float,
+        then: str | None = None,
+        asker: Asker | None = None,
+        settled: Settled | None = None,
     ) -> None:
         """One more message.
 
         :param expires: seconds within which a process must have begun it.
         """
         self._number += 1
-        job = Job(self._number, queue, message, self._clock() + expires, then, asker)
+        job = Job(self._number, queue, message, self._clock() + expires, then, asker, settled)
         if len(queue.waiting) >= self._messages or queue.size + message.size > self._characters:
             self._expire(queue)
         if len(queue.waiting) >= self._messages or queue.size + message.size > self._characters:
@@ -143,14 +164,16 @@ class Queues(Generic[Process]):
         self._assign(job.queue)
         return job
 
-    def refuse(self, number: int) -> None:
-        """A process has not begun a job, and will not."""
+    def refuse(self, number: int) -> Queue[Process] | None:
+        """A process has not begun a job, and will not. Gives its queue, None if the job is not known."""
         process, job = self._working.pop(number, (None, None))
-        if process is not None and job is not None:
-            job.queue.working[process] -= 1
-            job.queue.waiting.appendleft(job)
-            job.queue.size += job.message.size
-            self._assign(job.queue)
+        if process is None or job is None:
+            return None
+        job.queue.working[process] -= 1
+        job.queue.waiting.appendleft(job)
+        job.queue.size += job.message.size
+        self._assign(job.queue)
+        return job.queue
 
     def rest(self, process: Process) -> list[Queue[Process]]:
         """A process takes no more jobs; what it does already it may finish. Gives the queues that nobody serves any more."""
@@ -161,15 +184,16 @@ class Queues(Generic[Process]):
                 left.append(queue)
         return left
 
-    def gone(self, process: Process) -> None:
-        """A process has ended: what it was doing is lost."""
-        self.rest(process)
+    def gone(self, process: Process) -> list[Queue[Process]]:
+        """A process has ended: what it was doing is lost. Gives the queues that nobody serves any more."""
+        left = self.rest(process)
         for number, (worker, job) in list(self._working.items()):
             if worker is process:
                 del self._working[number]
                 self._lose(job, DIED)
         for queue in self._queues.values():
             queue.working.pop(process, None)
+        return left
 
     def sweep(self) -> list[Queue[Process]]:
         """Lose what has expired. Gives the queues that are no more, for nobody serves them."""
@@ -185,6 +209,15 @@ class Queues(Generic[Process]):
                 del self._queues[queue.name]
                 over.append(queue)
         return over
+
+    def room(self, name: str) -> int:
+        """How many more messages of a queue could be begun now."""
+        queue = self._queues.get(name)
+        return 0 if queue is None else sum(queue.places.values()) - sum(queue.working.values()) - len(queue.waiting)
+
+    def give_back(self, queue: Queue[Process]) -> list[Job[Process]]:
+        """What nobody here has begun, of a queue that nobody serves any more."""
+        return self._emptied(queue)
 
     def abandon(self) -> Counter[str]:
         """How many messages wait in each queue, at the end of the hub."""

@@ -77,9 +77,9 @@ class Remote:
         else:
             self._outbox.add(entry_of(message), message.size)
 
-    def miss(self, topic: str, count: int) -> None:
+    def miss(self, topic: str, count: int | None, reason: str = OVERLOAD) -> None:
         """Messages that never came here are lost."""
-        self.add(["gap", topic, count, OVERLOAD])
+        self.add(["gap", topic, count, reason])
 
     def flush(self) -> None:
         self._outbox.flush()

@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from hendrix.crosstown import traffic
 from hendrix.hey_joe import branch as branches
 from hendrix.hey_joe.branch import Branch, NoHub
+from hendrix.hey_joe.broker import Broker
 from hendrix.hey_joe.declared import declared
 from hendrix.hey_joe.handling import Handling
 from hendrix.hey_joe.hub import Hub
@@ -28,15 +29,17 @@ class HubService(Service):
     """It starts before whatever publishes, and stops after it.
 
     :param uplink: the way to the hub of another process. Without it, the hub is here.
+    :param broker: that of the hub, None for one in memory.
+    :param durable: whether a message of a queue can survive its process.
     :ivar hub: None if it is in another process.
     :ivar branch: that of this process, while it runs.
     """
 
     name = "hub"
 
-    def __init__(self, reactor: Any, uplink: Uplink | None = None) -> None:
-        self._reactor, self._uplink = reactor, uplink
-        self.hub = Hub() if uplink is None else None
+    def __init__(self, reactor: Any, uplink: Uplink | None = None, broker: Broker | None = None, durable: bool = False) -> None:
+        self._reactor, self._uplink, self._durable = reactor, uplink, durable
+        self.hub = Hub(broker=broker) if uplink is None else None
         self.branch: Branch | None = None
         self._sweep = LoopingCall(self.hub.sweep) if self.hub is not None else None
 
@@ -59,10 +62,11 @@ class HubService(Service):
         super().startService()
         uplink = self._uplink
         if self.hub is not None:
+            self.hub.start()
             theirs, uplink = direct()
             self.hub.attach(theirs)
         assert uplink is not None
-        self.branch = branches.current = Branch(uplink, Mailbox(self._reactor.callFromThread).post)
+        self.branch = branches.current = Branch(uplink, Mailbox(self._reactor.callFromThread).post, self._durable)
         declared.listen(Handling(self.branch, lambda: traffic.serving))
         if self._sweep is not None:
             self._sweep.clock = self._reactor
@@ -88,4 +92,4 @@ class HubService(Service):
                 branches.current = None
             branch.close()
         if self.hub is not None:
-            self.hub.stop()
+            await self.hub.stop()

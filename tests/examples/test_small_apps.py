@@ -137,6 +137,7 @@ def test_the_readme_has_a_row_for_each_example(examples: Path) -> None:
     assert {row.split("](")[1].split(")")[0] for row in rows} == {f"{app.split('.')[0]}.py" for app in APPS} | {
         "chat",
         "django_site",
+        "frames",
         "site.tac",
         "deploy.py",
     }

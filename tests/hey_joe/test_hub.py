@@ -446,7 +446,7 @@ def test_whatever_happens_messages_come_once_in_order_and_losses_are_told(steps,
             continue
         if reader.member.subscriber is not None and keep == 1000:
             start = getattr(reader, "since", None) or reader.position
-            messages, _ = tree.hub.history.after(dict.fromkeys(reader.member.patterns, start))
+            messages, _ = tree.hub.broker.kept.after(dict.fromkeys(reader.member.patterns, start))
             assert [message.id for message in messages] == [item.id for item in reader.got]
         assert all(any(matches(pattern, item.topic) for pattern in reader.member.patterns) for item in reader.got)
     there = sum(1 for reader in readers if alive[reader.process] and not reader.member._left)

@@ -1,0 +1,103 @@
+"""From ``--broker`` to a broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from hendrix.errors import ConfigurationError
+from hendrix.hey_joe.broker import Broker
+from hendrix.hey_joe.brokers.asyncio_thread import AsyncioThread
+from hendrix.hey_joe.brokers.cluster import Cluster
+from hendrix.hey_joe.brokers.engine import PATIENCE, Engine
+
+# What keys and channels begin with, unless the URL says another ``name``: sites at the same engine have names of their own.
+NAME = "hendrix"
+
+# What goes on to the client of Redis.
+REDIS_OPTIONS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+
+
+def broker_of(url: str, reactor: Any) -> Broker | None:
+    """The broker of a URL; None for ``memory:``.
+
+    :raises ConfigurationError: one line, without the password.
+    """
+    if url == "memory:":
+        return None
+    make, ended = engines_of(url, reactor)
+    return Cluster(reactor, make, shown(url), ended, time.time)
+
+
+def engines_of(url: str, reactor: Any) -> tuple[Callable[[], Engine], Callable[[], object]]:
+    """What makes the engines of a URL, and is to be called when there will be no more."""
+    parts = urlsplit(url)
+    made = MAKERS[parts.scheme]
+    try:
+        return made(parts, reactor)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"--broker={shown(url)}: {error}") from None
+
+
+def shown(url: str) -> str:
+    """A URL as it may be seen: without a password and options."""
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{hosts}{parts.path.rstrip('/')}"
+
+
+def _redis(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Callable[[], object]]:
+    try:
+        from redis.asyncio import ConnectionPool
+        from redis.asyncio.retry import Retry
+        from redis.asyncio.sentinel import Sentinel
+        from redis.backoff import NoBackoff
+    except ImportError:
+        raise ValueError("it needs the client of Redis: pip install 'hendrix[redis]'") from None
+    from hendrix.hey_joe.brokers.redis import Redis
+
+    options = dict(parse_qsl(parts.query))
+    prefix = f"{{{options.pop('name', NAME)}}}"  # in braces: in a Redis Cluster all keys are in one place
+    for option in options:
+        if option not in REDIS_OPTIONS:
+            raise ValueError(f"there is no option {option}; there is name, {', '.join(REDIS_OPTIONS)}")
+    # One try: a client that connects anew by itself would hide that messages are lost.
+    client: dict[str, Any] = {
+        "decode_responses": True, "protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": PATIENCE,
+        "socket_connect_timeout": PATIENCE, "client_name": "hendrix",
+    }  # fmt: skip
+    thread = AsyncioThread(reactor, "redis")
+    if parts.scheme != "redis+sentinel":
+        plain = parts._replace(query=urlencode(options)).geturl()
+        ConnectionPool.from_url(plain, **client).make_connection()  # it is well-formed
+
+        async def pool() -> ConnectionPool:
+            return ConnectionPool.from_url(plain, **client)
+
+    else:
+        service, _, db = parts.path.strip("/").partition("/")
+        if not service:
+            raise ValueError("give the name of the service that the sentinels watch, as in redis+sentinel://one:26379,two:26379/mymaster")
+        places = [_place(host, 26379) for host in parts.netloc.rpartition("@")[2].split(",")]
+        account = {"username": parts.username or None, "password": parts.password or None, "db": int(db or 0)}
+
+        async def pool() -> ConnectionPool:
+            sentinel = Sentinel(places, sentinel_kwargs=client, **client, **account, **options)
+            found: ConnectionPool = sentinel.master_for(service).connection_pool
+            return found
+
+    return lambda: Redis(thread, pool, prefix), thread.stop
+
+
+def _place(text: str, port: int) -> tuple[str, int]:
+    split = urlsplit(f"//{text}")
+    if not split.hostname:
+        raise ValueError(f"{text!r} is no host")
+    return split.hostname, split.port or port
+
+
+MAKERS: dict[str, Callable[[SplitResult, Any], tuple[Callable[[], Engine], Callable[[], object]]]] = {
+    "redis": _redis, "rediss": _redis, "redis+sentinel": _redis,
+}  # fmt: skip
