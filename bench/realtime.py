@@ -128,6 +128,7 @@ class Client:
 def measure(server: Server, threads: int, cores: tuple[int, int], seconds: int, times: int, idle: int) -> Held:
     """All of one server. Raises ValueError, OSError where it does not do what it should."""
     own, client = cores
+    raise_limit(2 * max(idle, SUBSCRIBERS) + 1000)
     with redis(own) as (store, url):
         if store is None and server.name == DAPHNE:
             raise ValueError("redis-server is not installed; on Debian: apt-get install redis-server")
