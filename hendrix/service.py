@@ -18,7 +18,7 @@ from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.brokers.url import broker_of
-from hendrix.hey_joe.commands import add_hub
+from hendrix.hey_joe.commands import add_hub, add_inner
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
@@ -78,6 +78,7 @@ def _tree(
     add_standard(commands, root, reactor)
     hub = HubService(reactor, broker=broker_of(settings.broker, reactor), durable=settings.broker != "memory:")
     add_hub(commands, lambda: hub.branch)
+    add_inner(commands, lambda: hub.branch)
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))

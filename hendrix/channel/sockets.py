@@ -35,6 +35,7 @@ from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.handed_over import handed_over
 from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
+from hendrix.root import check_root
 
 log = Logger(namespace="hendrix.sockets")
 
@@ -147,6 +148,7 @@ class Sockets(Service):
 
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
+        check_root()
         for one in self._listen:
             if isinstance(one, str) and (endpoints := handed_over(self._reactor, one)) is not None:
                 for endpoint in endpoints:

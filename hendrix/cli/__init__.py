@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, Command] = {
     "stop": Command("stop", "drain it, and wait for its end"),
     "publish": Command("publish", "send a payload to all subscribers of a topic", "TOPIC JSON"),
     "subscribe": Command("subscribe", "show the messages of a topic as they come", "TOPIC"),
+    "send-to": Command("send_to", "send something to one connection", "ID JSON"),
+    "close-for": Command("close_for", "close the connections of a user", "USER"),
     "token": Command("token", "make a token by which others publish over HTTP", "TOPIC"),
     "siblings": Command("siblings", "list the siblings that are installed, with their keys"),
     "completion": Command("completion", "print what makes the Tab key know all this", "bash|zsh|fish"),
