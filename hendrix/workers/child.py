@@ -20,6 +20,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 
 from hendrix.control.commands import Commands
+from hendrix.control.profile import add_profile
 from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
@@ -94,6 +95,7 @@ class Worker:
             counting=counting,
         )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
+        add_profile(commands, given["name"])
         process = [ProcessService(reactor)] if counting else []
         hub = HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:")
         for node in (sockets, *process, hub, *self._serving):
