@@ -97,6 +97,22 @@ ROWS: dict[str, list[tuple[str, str, int, list[Query]]]] = {
         ),
         ("Messages", "ops", 8, [(rate("hendrix_hub_published_total"), "published"), (rate("hendrix_hub_missed_total"), "missed")]),
         (
+            "Broker",
+            "s",
+            12,
+            [(f"max by (instance) ({chosen('hendrix_broker_lag_seconds')})", "lag of {{instance}}")],
+        ),
+        (
+            "Messages for the broker",
+            "short",
+            12,
+            [
+                (f"sum({chosen('hendrix_broker_waiting')})", "waiting"),
+                (f"sum(increase({chosen('hendrix_broker_dropped_total')}[$__rate_interval]))", "dropped"),
+                (f"sum(increase({chosen('hendrix_broker_reconnects_total')}[$__rate_interval]))", "reconnects"),
+            ],
+        ),
+        (
             "Queues",
             "short",
             24,

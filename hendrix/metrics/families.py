@@ -65,6 +65,12 @@ GAUGES: Final = (
     Family("hub_queue_waiting", "gauge", "Messages in queues that wait for a consumer."),
     Family("hub_queue_working", "gauge", "Messages that a consumer has now."),
     Family("hub_queue_lost", "counter", "Messages that queues have lost; the log says why."),
+    Family("broker_connected", "gauge", "Whether the hub reaches its broker, and so the other nodes; absent without one."),
+    Family("broker_lag_seconds", "gauge", "How long the broker took to answer last."),
+    Family("broker_reconnects", "counter", "Times that the broker was reached, the first included."),
+    Family("broker_waiting", "gauge", "Messages that wait for the broker."),
+    Family("broker_dropped", "counter", "Messages that found no more room to wait."),
+    Family("broker_misunderstood", "counter", "Messages of other nodes that this version does not understand."),
     Family("workers", "gauge", "Places for workers."),
     Family("workers_serving", "gauge", "Places whose worker serves."),
     Family("workers_draining", "gauge", "Workers that have been replaced and are ending."),
@@ -111,6 +117,8 @@ ONCE: Final[dict[str, dict[str, str]]] = {
     "hub": {
         **{name: f"hub_{name}" for name in ("topics", "subscribers", "processes", "published", "kept_characters", "missed")},
         **{name: f"hub_{name}" for name in ("queues", "queue_waiting", "queue_working", "queue_lost")},
+        **{name: name for name in ("broker_connected", "broker_lag_seconds", "broker_reconnects", "broker_waiting")},
+        **{name: name for name in ("broker_dropped", "broker_misunderstood")},
         "kept": "hub_kept_messages",
     },
     "workers": {

@@ -65,10 +65,11 @@ def test_the_dashboard_is_valid_and_shows_what_exists() -> None:
         shown.add(name)
         family = next(family for family in FAMILIES if family.full_name == name)
         labels = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(",")} - {""}
-        assert labels <= {*family.labels, "le"} and ("le" in labels) == (family.kind == "histogram"), query
+        assert labels <= {*family.labels, "le", "instance"} and ("le" in labels) == (family.kind == "histogram"), query
         assert ("rate(" in query or "increase(" in query) == (family.kind != "gauge"), query
     left_out = {"hendrix_node", "hendrix_uptime_seconds", "hendrix_info", "hendrix_hub_processes", "hendrix_hub_kept_messages"}
-    left_out |= {"hendrix_hub_kept_characters", "hendrix_hub_queues", "hendrix_crew_threads"}
+    left_out |= {"hendrix_hub_kept_characters", "hendrix_hub_queues", "hendrix_crew_threads", "hendrix_broker_connected"}
+    left_out |= {"hendrix_broker_misunderstood_total"}
     assert shown | left_out == {family.full_name for family in FAMILIES}
 
 

@@ -23,7 +23,7 @@ def tree() -> Branch:
     worker = node("worker 1", crew, node("connections", connections=3, websocket=2, poll=1), node("hub", members=4))
     return node(
         "hendrix",
-        node("hub", topics=5, published=6),
+        node("hub", topics=5, published=6, broker_connected=1, broker_dropped=3),
         node("workers", worker, node("worker 2"), workers=2, serving=1, draining=0, started=3, died=1),
         node("siblings", node("irc", node("crew", busy=9), restarts=2, said=7)),
         node("mine", number=1.5, word="no number"),  # type: ignore[arg-type]
@@ -34,6 +34,7 @@ def test_the_numbers_of_nodes_go_to_their_families_and_all_others_to_one() -> No
     found = dict(of_tree(tree()))
     assert found["crew_busy", "worker 1"] == 1 and found["crew_oldest_seconds", "worker 1"] == 0.5
     assert found["realtime_connections", "worker 1", "websocket"] == 2 and found["hub_topics",] == 5
+    assert (found["broker_connected",], found["broker_dropped",]) == (1, 3)
     assert found["workers_serving",] == 1 and found["worker_deaths",] == 1
     assert found["sibling_restarts", "irc"] == 2 and found["node", "main", "siblings/irc", "said"] == 7
     assert found["node", "main", "mine", "number"] == 1.5 and found["node", "worker 1", "hub", "members"] == 4

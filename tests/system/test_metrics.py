@@ -16,6 +16,7 @@ from sockets import Client
 
 from certificates import Certificate
 from harness import Site
+from redis_server import RedisServer, missing
 
 ECHO = b"x" * 1000
 
@@ -214,3 +215,12 @@ def test_websockets_are_seen_while_they_last(tmp_path: Path) -> None:
             assert client.receive() == "hello"
         eventually(lambda: scraper.sum("realtime_connections") == 0, "it is not seen to go")
         assert scraper.sum("requests_total") == 1
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_the_broker_is_seen(tmp_path: Path) -> None:
+    with RedisServer() as server, Site("counted:app", "--workers=1", f"--broker={server.url}", STATUS) as site:
+        scraper = Scraper(site)
+        eventually(lambda: scraper.sum("broker_connected") == 1, "it is not reached")
+        eventually(lambda: scraper.sum("broker_lag_seconds") > 0, "it is not asked")
+        assert not [key for key in scraper.samples() if key[0] == "hendrix_node" and "broker" in str(key)], "each has a family of its own"
