@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from hendrix.channel.sockets import Sockets
@@ -18,35 +17,25 @@ from hendrix.control.commands import Commands
 from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
-from hendrix.hey_joe.branch import Branch
 from hendrix.hey_joe.brokers.url import broker_of
 from hendrix.hey_joe.commands import add_hub, add_inner
-from hendrix.hey_joe.hub import Hub
 from hendrix.hey_joe.service import HubService
-from hendrix.hey_joe.uplink import direct
 from hendrix.launch import Launch, explain, unusable
-from hendrix.metrics.collect import Metrics
-from hendrix.metrics.process import ProcessService
-from hendrix.metrics.totals import Counting, Totals
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
 from hendrix.siblings.servers import servers_of
 from hendrix.siblings.service import siblings_of
 from hendrix.status.log_form import LogForm
 from hendrix.supervision import Supervisor, hurry
-from hendrix.threads.mailbox import Mailbox
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import Workers, workers_of
-from hendrix.workers.process import Process
-from hendrix.workers.serving import Serving, name_of_application, tracing
+from hendrix.workers.serving import Serving, tracing
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
 if TYPE_CHECKING:
-    from hendrix.status.server import StatusService
-    from hendrix.status.view import View
-    from hendrix.status.web import Answer
+    from hendrix.showing import Showing
 
 __all__ = ["Options", "makeService"]
 
@@ -94,14 +83,8 @@ def _tree(
     add_hub(commands, lambda: hub.branch)
     add_inner(commands, lambda: hub.branch)
     nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
-    view = counting = totals = None
-    if settings.status:
-        page, view = _live_page(reactor, settings, commands, root, hub, sockets)
-        counting = Counting()
-        totals = Totals(counting)
-        page.add("/metrics", partial(_metrics_page, reactor, Metrics(totals, partial(data, root))))
-        nodes += (page, ProcessService(reactor))
-    nodes += (sockets, hub)
+    showing = _showing(reactor, settings, commands, root, hub, sockets)
+    nodes += (*(showing.nodes if showing else ()), sockets, hub)
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
     if settings.serve:
@@ -112,21 +95,25 @@ def _tree(
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
-        if totals is not None:
-            workers.on_spawn.append(lambda process: totals.attach(process.name, process.link.channel("metrics")))
-        if view is not None:
-            _show_workers(view, workers)
+        if showing is not None:
+            showing.watch(workers)
         if notify is not None:
             workers.around_reload = notify.around
         if settings.dev and not settings.no_reload:
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        hearer = view.here if view else None
         serving = Serving(
-            reactor, settings, sockets, lambda: _load(settings, wrap), root,
-            shared=False, resources=resources, hearer=hearer, counting=counting,
-        )  # fmt: skip
+            reactor,
+            settings,
+            sockets,
+            lambda: _load(settings, wrap),
+            root,
+            shared=False,
+            resources=resources,
+            hearer=showing.here if showing else None,
+            counting=showing.counting if showing else None,
+        )
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
@@ -173,56 +160,14 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
     return watch(reactor, settings, workers.restart, tell)
 
 
-def _live_page(
+def _showing(
     reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets
-) -> tuple[StatusService, View]:
-    """The node "status" and what it shows: twisted.web is imported for it, and for nothing else."""
-    from hendrix.status.server import StatusService
-    from hendrix.status.streams import Streams
-    from hendrix.status.view import View
+) -> Showing | None:
+    if not settings.status:
+        return None
+    from hendrix.showing import Showing
 
-    assert settings.status is not None and hub.hub is not None
-    tree = partial(data, root)
-    about = {"app": name_of_application(settings), "workers": settings.workers > 0, "token": settings.status_token is not None}
-    view = View(reactor, tree, hub.hub.topics, about)
-    view.streams = streams = Streams(partial(_own_hub, reactor), view.whole)
-    ports = Sockets(reactor, [settings.status], blame="--status={}")
-    sockets.on_renew.append(ports.renew_certificates)
-    ready = partial(_is_up, root)
-    return StatusService(reactor, settings.status, settings.status_token, ports, commands.run, streams, view, tree, ready), view
-
-
-def _own_hub(reactor: Any) -> Branch:
-    """A hub that nobody else has; the way to it."""
-    theirs, ours = direct()
-    Hub().attach(theirs)
-    return Branch(ours, Mailbox(reactor.callFromThread).post)
-
-
-def _show_workers(view: View, workers: Workers) -> None:
-    """Processes and their reports."""
-
-    def spawned(process: Process) -> None:
-        process.link.channel("reports").received = partial(view.take, process.name, process.pid)
-
-    workers.on_spawn.append(spawned)
-    view.processes = lambda: [(process.name, process.pid, process.state) for process in workers.processes]
-
-
-def _metrics_page(reactor: Any, metrics: Metrics) -> Answer | Deferred[Answer]:
-    """The answer to ``GET /metrics``. A large site has megabytes of it: a thread writes them, and the reactor goes on."""
-    from hendrix.status.web import Answer
-
-    try:
-        from hendrix.metrics.prometheus import MEDIA_TYPE, text
-    except ImportError:
-        return Answer("text/plain", b"/metrics needs prometheus-client: pip install 'hendrix[metrics]'\n", 501)
-    writing: Deferred[bytes] = deferToThreadPool(reactor, reactor.getThreadPool(), text, metrics.samples())
-    return writing.addCallback(lambda content: Answer(MEDIA_TYPE, content))
-
-
-def _is_up(root: Supervisor) -> bool:
-    return all(getattr(node, "running", True) for node in [root, *root])
+    return Showing(reactor, settings, commands, root, hub, sockets)
 
 
 def _status(root: Supervisor) -> str:

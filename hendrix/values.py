@@ -222,6 +222,8 @@ def private_endpoint(value: Any) -> str:
     if kind == "unix" and not any(argument.startswith("mode=") for argument in arguments):
         return f"{description}:mode=600"
     return description
+
+
 def served(value: Any) -> str:
     """``ENDPOINT=NAME``: an endpoint may have ``=`` in it, so the last one counts."""
     where, equals, name = text(value).rpartition("=")

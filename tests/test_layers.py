@@ -19,6 +19,7 @@ RANKS = [
     {"wsgi", "crosstown", "tree", "client", "notify"},
     {"channel", "control", "dev", "hey_joe", "metrics", "status"},
     {"workers", "siblings", "testing"},
+    {"showing"},
     {"service", "pytest_plugin"},
     {"deploy", "cli", "experience"},
     {"django"},

@@ -245,7 +245,11 @@ class Rendering:
             self._connection.rendering = None
 
     def _log(self, code: str, left: bool = False) -> None:
-        access = self._connection.site.access
+        site, environ = self._connection.site, self._environ
+        if site.measure is not None:
+            received = int(environ.get("CONTENT_LENGTH") or 0)
+            site.measure.served(environ, self._asked.method, code, received, self._sent, 0.0, site.clock() - self._began)
+        access = site.access
         if access is not None:
             access(Rendered(self._asked, self._environ.get("REMOTE_ADDR", ""), code, self._sent, self._began, left))
 

@@ -14,8 +14,9 @@ import socket
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 
@@ -24,8 +25,6 @@ from hendrix.control.profile import add_profile
 from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
-from hendrix.metrics.process import ProcessService
-from hendrix.metrics.totals import Counting, Report
 from hendrix.options import Settings
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
@@ -38,6 +37,9 @@ from hendrix.workers.process import BEAT, LINK
 from hendrix.workers.serving import Serving
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
+
+if TYPE_CHECKING:
+    from hendrix.metrics.totals import Counting, Report
 
 
 def main() -> None:
@@ -81,9 +83,8 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        counting = Counting() if self._settings.status else None
-        hearer = self._link.channel("reports") if self._settings.status else None
-        self._report = Report(counting, self._link.channel("metrics")) if counting else None
+        self._report: Report | None = None
+        counting, hearer, process = self._shown() if self._settings.status else (None, None, [])
         self._serving = Serving(
             reactor,
             self._settings,
@@ -96,7 +97,6 @@ class Worker:
         )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         add_profile(commands, given["name"])
-        process = [ProcessService(reactor)] if counting else []
         hub = HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:")
         for node in (sockets, *process, hub, *self._serving):
             self._root.addService(node)
@@ -106,6 +106,15 @@ class Worker:
         self._beating.clock = reactor
         self._leaving = False
         self._code: int | None = None
+
+    def _shown(self) -> tuple[Counting, Any, list[Service]]:
+        """What is counted here, the way of the reports for the live page, and the nodes of both."""
+        from hendrix.metrics.process import ProcessService
+        from hendrix.metrics.totals import Counting, Report
+
+        counting = Counting()
+        self._report = Report(counting, self._link.channel("metrics"))
+        return counting, self._link.channel("reports"), [ProcessService(self._reactor)]
 
     def _load(self, first: bool) -> tuple[Application, str]:
         if not self._settings.dev:

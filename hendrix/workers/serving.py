@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
@@ -22,12 +21,9 @@ from hendrix.errors import ConfigurationError
 from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
-from hendrix.metrics.routes import tell_routes
-from hendrix.metrics.totals import Counting
 from hendrix.options import Settings
 from hendrix.status.python_logging import hear_python_logging
 from hendrix.status.service import AccessLogService
-from hendrix.status.witness import Hearer, Witness
 from hendrix.threads.worker import Worker
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
@@ -35,9 +31,9 @@ from hendrix.wsgi.static import Static
 
 if TYPE_CHECKING:
     from hendrix.channel.resources import Resources
-
-if TYPE_CHECKING:
+    from hendrix.metrics.totals import Counting
     from hendrix.metrics.tracing import Tracing
+    from hendrix.status.witness import Hearer, Witness
 
 log = Logger(namespace="hendrix.web")
 
@@ -89,8 +85,7 @@ class Serving:
         hearer: Hearer | None = None,
         counting: Counting | None = None,
     ) -> None:
-        self._sockets = sockets
-        self._load_application = partial(_loaded, load, counting is not None or settings.opentelemetry)
+        self._sockets, self._load_application = sockets, load
         self.resources = _resources(settings, resources)
         self.static = Static(settings.static, settings.static_max_age) if settings.static else None
         self.crew = CrewService(reactor, settings.threads)
@@ -106,8 +101,9 @@ class Serving:
         self.access_log = (
             AccessLogService(reactor, settings.access_log, settings.access_log_format, str(root.name)) if settings.access_log else None
         )
-        self.witness = Witness(reactor, self._threads, lambda: self.crosstown.dispatcher, hearer) if hearer is not None else None
+        self.witness = self._witness(reactor, hearer) if hearer is not None else None
         self.tracing = tracing(reactor) if settings.opentelemetry else None
+        self._tells_routes = counting is not None or settings.opentelemetry
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
@@ -147,6 +143,10 @@ class Serving:
         """The application, and then what stands beside it: that may rely on what an application sets up."""
         hear_python_logging()  # first: an application may log when it is imported
         application, name = self._load_application()
+        if self._tells_routes:
+            from hendrix.metrics.routes import tell_routes
+
+            tell_routes(application)
         if self.static is not None:
             self.static.load()
             application = self.static.beside(application)
@@ -159,6 +159,11 @@ class Serving:
         commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
         add_threads(commands, lambda: self.crew.crew)
         add_profile(commands)
+
+    def _witness(self, reactor: Any, hearer: Hearer) -> Witness:
+        from hendrix.status.witness import Witness
+
+        return Witness(reactor, self._threads, lambda: self.crosstown.dispatcher, hearer)
 
     def _threads(self) -> list[Worker]:
         crew = self.crew.crew
@@ -191,6 +196,14 @@ class Serving:
         return iter([node for node in nodes if node is not None])
 
 
+def _resources(settings: Settings, objects: Sequence[Any]) -> Resources | None:
+    if not settings.mount and not objects:
+        return None
+    from hendrix.channel.resources import Resources  # and with it twisted.web
+
+    return Resources(settings.mount, objects)
+
+
 def tracing(reactor: Any) -> Tracing:
     """What records spans.
 
@@ -201,22 +214,6 @@ def tracing(reactor: Any) -> Tracing:
     except ImportError as error:
         raise ConfigurationError(f"--opentelemetry: {error}; pip install 'hendrix[opentelemetry]', or leave it out") from None
     return Tracing(reactor)
-
-
-def _loaded(load: Callable[[], tuple[Application, str]], routes: bool) -> tuple[Application, str]:
-    """The application, which says what its routes are where somebody wants to know."""
-    application, name = load()
-    if routes:
-        tell_routes(application)
-    return application, name
-
-
-def _resources(settings: Settings, objects: Sequence[Any]) -> Resources | None:
-    if not settings.mount and not objects:
-        return None
-    from hendrix.channel.resources import Resources  # and with it twisted.web
-
-    return Resources(settings.mount, objects)
 
 
 def name_of_application(settings: Settings) -> str:
