@@ -80,7 +80,7 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd ip=iproute2 redis-server redis-sentinel || true
+	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd tor ip=iproute2 redis-server redis-sentinel || true
 	@.ci/wstest || true
 
 # One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.

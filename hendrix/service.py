@@ -21,7 +21,8 @@ from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
-from hendrix.siblings.service import siblings_of
+from hendrix.siblings.context import Context
+from hendrix.siblings.service import Sibling, onions_in, siblings_of
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
@@ -55,14 +56,23 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     root = Supervisor("hendrix", clock=reactor, outcome=launch)
     launch.hurry = partial(hurry, root)
     commands = Commands()
-    sockets = Sockets(reactor, settings.listen)
+    listen, onions = onions_in(reactor, settings.listen)
+    sockets = Sockets(reactor, listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
     hub = HubService(reactor, broker=broker_of(settings.broker, reactor), durable=settings.broker != "memory:")
     add_hub(commands, lambda: hub.branch)
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
+
+    def context(whose: str, name: str) -> Context:
+        def crew() -> Any:
+            return getattr(root.namedServices.get("crew"), "crew", None)
+
+        return Context(name, reactor, settings, lambda: hub.branch, crew, lambda name: sockets.private(f"{whose}{name}", name))
+
+    nodes += [Sibling(label, spec, partial(context, ""), settings.grace) for label, spec in onions]
     if settings.sibling:
-        nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
+        nodes.append(siblings_of(settings, partial(context, "sibling "), reactor))
     if settings.workers:
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)

@@ -72,6 +72,7 @@ class Site:
     """An application, the environ that its requests start from, and the rules for its clients.
 
     :ivar own: the application for what is under `OWN`.
+    :ivar anonymous: its clients have no address: who connects is only their messenger.
     """
 
     application: Application
@@ -83,6 +84,7 @@ class Site:
     access: Access | None = None
     hand_over: HandOver | None = None
     own: Application | None = None
+    anonymous: bool = False
     clock: Callable[[], float] = field(default=time.monotonic)
     _known: KnownHeads = field(default_factory=KnownHeads)
 

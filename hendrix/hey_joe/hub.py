@@ -290,6 +290,7 @@ class Hub:
     def _enqueue(self, remote: Remote, name: str, number: int | None, then: str | None, expires: float, key: str | None, text: str) -> None:
         asker: Asker | None = None
         if number is not None:
+
             def asker(ok: bool, value: Any) -> None:  # fmt: skip
                 remote.add(["reply", number, ok, value])
 
@@ -301,9 +302,7 @@ class Hub:
     def room(self, queue: str) -> int:
         return self.queues.room(queue)
 
-    def work(
-        self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None
-    ) -> None:
+    def work(self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None) -> None:
         self.queues.put(self.queues.queue(queue), message, expires, then, asker, settled)
 
     def lost(self, queue: str, id: str | None, count: int, reason: str, told: bool) -> None:
