@@ -17,13 +17,15 @@ FEATURES = {
     "redis": ["redis>=5"],
     "postgres": ["psycopg[binary]>=3.2"],
     "nats": ["nats-py>=2.9"],
+    "manhole": ["twisted[conch]"],
     "cron": ["cronsim>=2.6"],
     "django": ["django>=5.2"],
+    "profile": ["py-spy>=0.4.1; sys_platform != 'win32'"],
     "dev-server": ["watchfiles>=1"],
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13", "django-tasks>=0.10"]
-TEST += ["selenium>=4.20"]
-TESTED = ("tls", "websocket", "django", "fast", "redis", "postgres", "dev-server", "cron", "tor")
+TEST += ["selenium>=4.20", "klein>=24.8"]
+TESTED = ("tls", "websocket", "django", "fast", "redis", "postgres", "dev-server", "cron", "manhole", "profile", "tor")
 TEST += sorted({requirement for extra in TESTED for requirement in FEATURES[extra]})
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8"]
 DEVELOP = [*DOCS, "ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]

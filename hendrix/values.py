@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
 
+from hendrix.access.formats import Format
+
 Reader: TypeAlias = Callable[[Any], Any]
 
 
@@ -98,6 +100,12 @@ def one_of(*words: str) -> Reader:
     return read
 
 
+def access_format(value: Any) -> str:
+    """A format of the access log."""
+    Format(text(value))
+    return str(value)
+
+
 def path(value: Any) -> str:
     """Absolute from here on: a daemon changes its directory."""
     try:
@@ -110,6 +118,21 @@ def url_path(value: Any) -> str:
     if not re.fullmatch(r"/[!$-;=@-~]*", value if isinstance(value, str) else ""):
         raise ValueError("give the path of a URL, such as /health")
     return str(value)
+
+
+def in_place(what: str, example: str, read: Reader) -> Reader:
+    """Something at a path of the site: ``/path=value``. The path has no slash at its end.
+
+    :param read: of what stands behind the first ``=``.
+    """
+
+    def place(value: Any) -> str:
+        url, equals, rest = text(value).partition("=")
+        if not equals or not re.fullmatch(r"(/[!$&-.0-<@-~]+)+/?", url):
+            raise ValueError(f"give a path below / and {what}, such as {example}")
+        return f"{url.rstrip('/')}={read(rest)}"
+
+    return place
 
 
 def directory(value: Any) -> str:
@@ -183,6 +206,15 @@ def endpoint(value: Any) -> Any:
             "ssl:PORT:privateKey=FILE:certKey=FILE or another Twisted endpoint"
         )
     return value
+
+
+def served(value: Any) -> str:
+    """``ENDPOINT=NAME``: an endpoint may have ``=`` in it, so the last one counts."""
+    where, equals, name = text(value).rpartition("=")
+    if not equals or not re.fullmatch(r"[^\W\d]\w*([.:][^\W\d]\w*)+(\(\))?", name):
+        raise ValueError("give an endpoint, = and the name of a factory, such as tcp:2222=package.module.factory")
+    endpoint(where)
+    return str(value)
 
 
 def bytes_text(number: int) -> str:

@@ -36,6 +36,7 @@ from hendrix.channel.handed_over import handed_over
 from hendrix.channel.private import PrivateEndpoint
 from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
+from hendrix.root import check_root
 
 log = Logger(namespace="hendrix.sockets")
 
@@ -45,7 +46,6 @@ AS_IT_IS, AGAIN = "as it is", "again"
 KERNEL_BACKLOG = 1024
 
 
-@implementer(IProtocolNegotiationFactory)
 class Reception(Factory):
     """The factory of a port. It is given to the endpoint before the application is there, and learns then what makes its protocols."""
 
@@ -54,6 +54,11 @@ class Reception(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         return self.build(addr)
+
+
+@implementer(IProtocolNegotiationFactory)
+class HttpReception(Reception):
+    """The same for HTTP."""
 
     def acceptableProtocols(self) -> list[bytes]:
         """For ALPN (RFC 7301). Without an answer Twisted ends the handshake of every client that asks, as browsers and curl do."""
@@ -124,12 +129,21 @@ class Sockets(Service):
     """Binds the endpoints.
 
     :param listen: descriptions, or endpoints.
+    :param blame: what the user wrote, to begin an error with, but for the endpoint.
     """
 
     name = "sockets"
 
-    def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        listen: Sequence[str | IStreamServerEndpoint],
+        *,
+        reception: Callable[[], Reception] = HttpReception,
+        blame: str = "--listen={}",
+    ) -> None:
         self._reactor, self._listen = reactor, list(listen)
+        self._reception, self._blame = reception, blame
         self.listeners: list[Listener] = []
         self._waiting: list[tuple[list[object], Deferred[None]]] = []
 
@@ -153,6 +167,7 @@ class Sockets(Service):
 
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
+        check_root()
         for one in self._listen:
             if isinstance(one, str) and (endpoints := handed_over(self._reactor, one)) is not None:
                 for endpoint in endpoints:
@@ -174,7 +189,7 @@ class Sockets(Service):
     def _bind(self, one: str | IStreamServerEndpoint, name: str = "") -> None:
         name = name or _name(one)
         endpoint = self._endpoint(one, name)
-        reception = Reception()
+        reception = self._reception()
 
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
@@ -190,7 +205,7 @@ class Sockets(Service):
             self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable, private, onion_port))
 
         def failed(reason: Failure) -> None:
-            raise _explain(name, reason.value) from None
+            raise _explain(self._blame.format(name), reason.value) from None
 
         self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
 
@@ -213,7 +228,7 @@ class Sockets(Service):
         except ConfigurationError:
             raise
         except Exception as error:
-            raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+            raise ConfigurationError(f"{self._blame.format(name)}: {error}; see the endpoint strings in Twisted's documentation") from None
 
     def renew_certificates(self) -> None:
         """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
@@ -263,12 +278,12 @@ def _name(one: str | IStreamServerEndpoint) -> str:
     return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
-def _explain(name: str, error: BaseException | None) -> ConfigurationError:
+def _explain(blame: str, error: BaseException | None) -> ConfigurationError:
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
         hint = {
             errno.EACCES: "use a port above 1023 or a directory of your own, or start as root with --uid",
             errno.EADDRINUSE: "stop what listens there, or choose another port",
         }
-        return ConfigurationError(f"--listen={name}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
-    return ConfigurationError(f"--listen={name}: {error}")
+        return ConfigurationError(f"{blame}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
+    return ConfigurationError(f"{blame}: {error}")

@@ -22,9 +22,11 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.health import Attentive, AttentiveReactor, Health
+from hendrix.channel.moving import move
+from hendrix.channel.noted import Access
 from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
-from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
+from hendrix.channel.site import LAST, NOW, Limits, Mounts, Peer, Site
 from hendrix.channel.sockets import Listener, Sockets
 from hendrix.channel.wires import Board
 from hendrix.crosstown.service import CrosstownService
@@ -56,6 +58,7 @@ class Web(Service):
     :param ready: whether the rest of the tree is up, for that; called on any thread.
     :param request_timeout: seconds that the application has for a request; 0 is no limit.
     :param shared: other processes serve the same sockets.
+    :param mounts: what is served beside the application, once that is loaded.
     :param beside: makes the application that is asked under `site.OWN`, of the one that has the rest.
     :ivar app_name: what the application is called.
     :ivar patient: drain patiently; may be taken back during the drain.
@@ -87,8 +90,9 @@ class Web(Service):
         health: str | None = None,
         ready: Callable[[], bool] = lambda: True,
         beside: Callable[[Application], Application] | None = None,
+        mounts: Mounts | None = None,
     ) -> None:
-        self._beside = beside
+        self._beside, self._mounts = beside, mounts
         self._shared = shared
         self._overtime = Overtime(request_timeout, reactor.callLater) if request_timeout else None
         self._request_timeout = request_timeout
@@ -134,6 +138,7 @@ class Web(Service):
             trusted = None if listener.onion_port else self._trusted
             site = Site(application, base, self._limits, self._stamp, dispatcher, trusted, self._access, hand_over)
             site.anonymous = bool(listener.onion_port)
+            site.mounts, site.move = self._mounts, partial(self._mailbox.post, self._move, site)
             if self._beside is not None:
                 site.own = self._beside(application)
             self._serve(listener, site)
@@ -169,12 +174,7 @@ class Web(Service):
             acceptor.start()
             return
 
-        def build(address: object) -> ReactorConnection:
-            if self._health is not None:
-                return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
-            return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
-
-        listener.reception.build = build
+        listener.reception.build = lambda address: self._on_the_reactor_lane(site)
         if hasattr(listener.port, "startReading"):
             listener.port.startReading()
 
@@ -190,6 +190,16 @@ class Web(Service):
         except Exception:
             log.failure("a new connection cannot be served")
             connection.fail()
+
+    def _on_the_reactor_lane(self, site: Site) -> ReactorConnection:
+        crew = self._crew.crew
+        assert crew is not None
+        if self._health is not None:
+            return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
+        return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
+
+    def _move(self, site: Site, fast: FastConnection) -> None:
+        move(fast, self._on_the_reactor_lane(site), self._reactor)
 
     def _trouble(self) -> str:
         """Why no more requests should come, "" if they may (any thread)."""
@@ -288,9 +298,8 @@ class Web(Service):
 
     def _cut(self, seconds: float) -> None:
         for connection in self.connections:
-            response = connection.response
-            if response is not None:
-                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=response.title)
+            if connection.title:
+                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=connection.title)
             _try(connection.cut)
 
 

@@ -27,6 +27,13 @@ def run(words: Sequence[str]) -> None:
         assert isinstance(sockets, Sockets)
         sockets.check()
         _, name = load(settings)
+        if settings.serve:
+            for server in root.getServiceNamed("servers"):
+                server.check()
+        if settings.mount:
+            from hendrix.channel.resources import Resources
+
+            Resources(settings.mount).load()
     except ConfigurationError as error:
         raise SystemExit(explain(error)) from None
     print(render(data(root)) + f"\n{name} is loaded, and its endpoints can be made")

@@ -20,6 +20,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 
 from hendrix.control.commands import Commands
+from hendrix.control.profile import add_profile
 from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
@@ -80,6 +81,7 @@ class Worker:
         sockets = InheritedSockets(reactor, given["listeners"])
         self._serving = Serving(reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True)
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
+        add_profile(commands, given["name"])
         for node in (sockets, HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:"), *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})

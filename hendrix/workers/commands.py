@@ -1,4 +1,4 @@
-"""The commands of a process with workers: "reload", "workers" and "threads"."""
+"""The commands of a process with workers: "reload", "workers", "threads" and "profile"."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import DeferredList
 
 from hendrix.control.commands import Commands
+from hendrix.control.profile import tracer_of
 from hendrix.errors import PeerError
 from hendrix.workers.parent import Workers
 
@@ -18,6 +19,8 @@ def add_workers(commands: Commands, workers: Workers) -> None:
     commands.add("reload", its.reload, "New code: new workers take the place of all, and no request is lost. Answers when they serve.")
     commands.add("workers", its.workers, "How many processes serve, or so many from now on.", {"to": "a number, or +1, -1"})
     commands.add("threads", its.threads, "What each worker thread is doing now, and in which line of the application it is.")
+    takes = {"tracer": "the process id of who wants to look into it; 0 for nobody any more", "worker": "the number of the worker"}
+    commands.add("profile", its.profile, "Let a profiler look into a worker, and say which process that is.", takes)
 
 
 class OfWorkers:
@@ -40,6 +43,14 @@ class OfWorkers:
         processes = sorted(self._workers.processes, key=lambda process: (process.name, process.pid))
         answers = await DeferredList([process.link.ask("threads") for process in processes], consumeErrors=True)
         return [one for succeeded, answer in answers if succeeded for one in answer]
+
+    async def profile(self, arguments: dict[str, Any]) -> Any:
+        tracer, number = tracer_of(arguments), arguments.get("worker", 1)
+        serving = {process.name: process for process in self._workers.processes if process.serving}
+        process = serving.get(f"worker {number}")
+        if process is None:
+            raise PeerError(400, f"worker={number}: no such worker serves; there is {', '.join(sorted(serving)) or 'none'}")
+        return await process.link.ask("profile", {"tracer": tracer})
 
 
 def _number(to: Any, now: int) -> int:

@@ -25,6 +25,7 @@ from hendrix.channel.sockets import Sockets
 from hendrix.control.commands import Commands
 from hendrix.errors import ChildError, ConfigurationError, PeerError
 from hendrix.options import Settings
+from hendrix.root import check_root
 from hendrix.supervision import Intensity, Supervisor
 from hendrix.workers.baggage import interpreter, packed
 from hendrix.workers.forward import Forwarder
@@ -190,6 +191,7 @@ class Workers(Supervisor):
 
         A launcher that has not yet run the reactor waits here, since it wants to know whether the start succeeded.
         """
+        check_root(spawns=True)
         self._looked = self._reactor.seconds()
         self._signals.install()
         self._watch.start(BEAT, now=False)

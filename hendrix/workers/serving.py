@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
@@ -14,6 +14,7 @@ from hendrix.channel.site import Limits
 from hendrix.channel.sockets import Sockets
 from hendrix.channel.web import Web
 from hendrix.control.commands import Commands
+from hendrix.control.profile import add_profile
 from hendrix.control.threads import add_threads
 from hendrix.crosstown.service import CrosstownService
 from hendrix.errors import ConfigurationError
@@ -21,9 +22,14 @@ from hendrix.hey_joe import branch, client_files
 from hendrix.hey_joe.connections import Connections
 from hendrix.hey_joe.door import Door
 from hendrix.options import Settings
+from hendrix.status.python_logging import hear_python_logging
 from hendrix.status.service import AccessLogService
 from hendrix.workers.signals import Signals
 from hendrix.wsgi.call import Application
+from hendrix.wsgi.static import Static
+
+if TYPE_CHECKING:
+    from hendrix.channel.resources import Resources
 
 log = Logger(namespace="hendrix.web")
 
@@ -50,12 +56,13 @@ class Alone(Web):
 
 
 class Serving:
-    """The nodes "crew", "crosstown", "access log", "connections" and "web", in the order in which they start.
+    """The nodes "crew", "crosstown", "access log", "connections", "resources" and "web", in the order in which they start.
 
     :param sockets: what to serve on; it starts before them.
     :param load: imports the application; gives it with its name.
     :param root: of the tree that these nodes are in.
     :param shared: other processes serve the same sockets.
+    :param resources: objects of twisted.web to serve beside the application.
     """
 
     def __init__(
@@ -67,14 +74,19 @@ class Serving:
         root: MultiService,
         *,
         shared: bool,
+        resources: Sequence[Any] = (),
     ) -> None:
-        self._sockets = sockets
+        self._sockets, self._load_application = sockets, load
+        self.resources = _resources(settings, resources)
+        self.static = Static(settings.static, settings.static_max_age) if settings.static else None
         self.crew = CrewService(reactor, settings.threads)
         at_a_time = settings.crosstown_threads or max(1, settings.threads - 1)
         self.crosstown = CrosstownService(
             reactor, lambda: self.crew.crew, at_a_time, settings.crosstown_grace, settings.crosstown_processes
         )
-        self.access_log = AccessLogService(reactor, settings.access_log, settings.access_log_format) if settings.access_log else None
+        self.access_log = (
+            AccessLogService(reactor, settings.access_log, settings.access_log_format, str(root.name)) if settings.access_log else None
+        )
         self.connections = Connections(
             reactor,
             lambda: self.crew.crew,
@@ -90,7 +102,7 @@ class Serving:
             sockets,
             self.crew,
             self.crosstown,
-            load,
+            self._load,
             name_of_application(settings),
             limits=_limits(settings),
             server_header=settings.server_header,
@@ -103,14 +115,27 @@ class Serving:
             request_timeout=settings.request_timeout,
             shared=shared,
             beside=lambda application: Door(settings.secret).beside(client_files.beside(application)),
+            mounts=self.resources,
         )
         if isinstance(self.web, Alone):
             self.web.signals = Signals(reactor, {"SIGHUP": self._reload, "SIGUSR1": self.reopen_logs})
+
+    def _load(self) -> tuple[Application, str]:
+        """The application, and then what stands beside it: that may rely on what an application sets up."""
+        hear_python_logging()  # first: an application may log when it is imported
+        application, name = self._load_application()
+        if self.static is not None:
+            self.static.load()
+            application = self.static.beside(application)
+        if self.resources is not None:
+            self.resources.load()
+        return application, name
 
     def add_commands(self, commands: Commands) -> None:
         """What can be asked where there are no workers."""
         commands.add("reload", self._reloaded, "Read certificates anew and reopen the log files.")
         add_threads(commands, lambda: self.crew.crew)
+        add_profile(commands)
 
     def _reloaded(self, arguments: dict[str, Any]) -> str:
         return self._reload()
@@ -118,6 +143,11 @@ class Serving:
     def _reload(self) -> str:
         self._sockets.renew_certificates()
         self.reopen_logs()
+        if self.static is not None:
+            try:
+                self.static.load()
+            except ConfigurationError as error:
+                log.error("{error}; what was served before still is", error=error)
         words = "certificates and log files; new code needs a restart, or --workers=1 or more"
         log.info("read anew: {words}", words=words)
         return words
@@ -130,8 +160,16 @@ class Serving:
             log.error("{error}", error=error)
 
     def __iter__(self) -> Iterator[Service]:
-        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.web)
+        nodes = (self.crew, self.crosstown, self.access_log, self.connections, self.resources, self.web)
         return iter([node for node in nodes if node is not None])
+
+
+def _resources(settings: Settings, objects: Sequence[Any]) -> Resources | None:
+    if not settings.mount and not objects:
+        return None
+    from hendrix.channel.resources import Resources  # and with it twisted.web
+
+    return Resources(settings.mount, objects)
 
 
 def name_of_application(settings: Settings) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import json
 import re
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -13,7 +15,9 @@ import pytest
 from pages import ARCHITECTURE, OURS, ROOT, Page, page
 
 from hendrix import cli, deploy
+from hendrix.access.formats import ATOMS, FIELDS
 from hendrix.options import TABLE, flag
+from hendrix.status.log_lines import Said
 from hendrix.wire.fields import FORWARDED
 
 PACKAGE = ROOT / "hendrix"
@@ -36,6 +40,24 @@ def test_the_tables_of_options_are_those_of_the_code() -> None:
 def test_every_option_is_documented_once_and_no_other() -> None:
     rows = re.findall(r"^\| `(--[a-z-]+)=?", page("options.md").text, re.MULTILINE)
     assert sorted(rows) == sorted([*map(flag, TABLE), "--help", "--version"])
+
+
+def test_the_fields_of_the_access_log_are_those_of_the_code() -> None:
+    text = page("logs.md").text
+    assert "".join(f"| `{name}` | {words} |\n" for name, words in FIELDS.items()) in text
+    example = next(block.text for block in page("logs.md").blocks if block.language == "json" and '"target"' in block.text)
+    assert sorted(json.loads(example)) == sorted(FIELDS)
+
+
+def test_the_atoms_of_the_access_log_are_those_of_the_code() -> None:
+    rows = page("logs.md").text.partition("| atom | value |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"%\(([A-Za-z])\)s", rows)) == set(ATOMS)
+
+
+def test_the_keys_of_the_log_are_those_of_the_code() -> None:
+    text = page("logs.md").text.partition("### Its form")[2].partition("###")[0]
+    rows = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    assert rows == {field.name for field in dataclasses.fields(Said)} | {"time", "pid"}
 
 
 def test_the_statuses_are_those_that_the_code_answers() -> None:
@@ -69,6 +91,8 @@ def test_the_statuses_are_those_that_the_code_answers() -> None:
         ("deploying.md", "a second later: the process does not wait", "channel.crew_service", "PATIENCE", 1),
         ("logs.md", "Lines are written twice a second", "status.service", "INTERVAL", 0.5),
         ("logs.md", "Up to 65536 wait", "status.access_log", "LIMIT", 65536),
+        ("logs.md", "or 64 MiB of those with large heads", "status.access_log", "MOST", 64 << 20),
+        ("logs.md", "more than a second after the application had ended", "channel.noted", "SLOW", 1),
         ("performance.md", "2 ms, a monitor lets another one in", "threads.monitor", "STUCK", 0.002),
         ("crosstown_traffic.md", "has not read for 30 seconds", "channel.response", "WIRE_TIMEOUT", 30),
         ("crosstown_traffic.md", "Up to 10000 tasks wait", "crosstown.dispatcher", "QUEUE", 10000),
