@@ -181,7 +181,7 @@ def test_the_reference_has_each_public_name() -> None:
 
 @pytest.mark.parametrize("each", OURS, ids=str)
 def test_what_is_called_of_hey_joe_is_there(each: Page) -> None:
-    called = set(re.findall(r"\bhey_joe\.(\w+)", each.prose)) - {"js", "d"}  # files: hey_joe.js, hey_joe.d.ts
+    called = set(re.findall(r"(?<![.\w])hey_joe\.(\w+)", each.prose)) - {"js", "d"}  # files: hey_joe.js, hey_joe.d.ts
     assert called <= {*hey_joe.__all__}
 
 
@@ -193,6 +193,15 @@ def test_what_others_had_is_here_by_the_names_that_are_said() -> None:
     known: set[str] = {"backlog"}  # of an endpoint of Twisted
     for function in (hey_joe.accept, hey_joe.enqueue, crosstown_traffic._queue):
         known |= set(inspect.signature(function).parameters)
+    assert len(named) > 8 and named <= known
+
+
+def test_the_extras_that_are_named_are_there() -> None:
+    known = set(re.findall(r'^    "([a-z-]+)": \[', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE))
+    table = page("getting-started.md").text.split("| extra |")[1].split("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    for each in OURS:
+        named |= {name for names in re.findall(r"hendrix\[([a-z,-]+)\]", each.text) for name in names.split(",")}
     assert len(named) > 8 and named <= known
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from pages import README, Page, page
+from sockets import Client
 from typed import BIN, Typed, write_files
 
 from certificates import Certificate
@@ -137,6 +139,22 @@ def test_static_files_of_django(tmp_path: Path) -> None:
     with Typed(words, tmp_path) as site:
         assert site.get("/static/admin/css/base.css").status == 200
         assert "The install worked successfully" in site.get("/").text
+
+
+def test_a_lobby(tmp_path: Path) -> None:
+    """The page and its script are there; who is in hears who speaks, be it from a shell."""
+    where = page("websockets.md")
+    write_files(where, tmp_path)
+    with Typed(lines(where, "hx", "--wsgi=lobby.application")[0], tmp_path) as site:
+        scripts = re.findall(r'src="([^"]+)"', site.get("/").text)
+        assert scripts and all(site.get(path).status == 200 for path in scripts)
+        with Client(site, "/lobby") as one, Client(site, "/lobby") as two:
+            assert all("payload" not in client.receive_json() for client in (one, two))  # where they begin to hear
+            one.send("hello")
+            assert [client.receive_json()["payload"] for client in (one, two)] == [{"text": "hello"}] * 2
+            words = lines(where, "hx", "publish", "lobby")[0]
+            subprocess.run([BIN / words[0], *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+            assert [client.receive_json()["payload"] for client in (one, two)] == [json.loads(words[3])] * 2
 
 
 def test_static_files(tmp_path: Path) -> None:
