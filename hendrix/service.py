@@ -58,7 +58,7 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     sockets = Sockets(reactor, settings.listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
-    hub = HubService(reactor, broker=broker_of(settings.broker, reactor), durable=settings.broker != "memory:")
+    hub = HubService(reactor, broker=broker_of(settings.broker, reactor), url=settings.broker)
     add_hub(commands, lambda: hub.branch)
     nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
     if settings.sibling:

@@ -80,7 +80,7 @@ class Worker:
         sockets = InheritedSockets(reactor, given["listeners"])
         self._serving = Serving(reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True)
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
-        for node in (sockets, HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:"), *self._serving):
+        for node in (sockets, HubService(reactor, self._link.channel("hub"), url=self._settings.broker), *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
         self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))

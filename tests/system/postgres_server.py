@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,18 +37,15 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        password = "" if self._auth == "trust" else ":sekret"
+        return f"postgresql://postgres{password}@127.0.0.1:{self.port}/postgres"
 
     def __enter__(self) -> PostgresServer:
-        if self._user:
-            shutil.chown(self.directory, "postgres", "postgres")
-        os.chmod(self.directory, 0o711)
-        Path(self.directory, "password").write_text("sekret\n")
-        os.chmod(f"{self.directory}/password", 0o644)
-        self._run(
-            "initdb", "--pgdata=data", "--username=postgres", f"--auth={self._auth}", "--pwfile=password", "--no-sync", "--locale=C",
-            "--encoding=UTF8",
-        )  # fmt: skip
+        self._give_away(self.directory)
+        shutil.copytree(_template(self._auth, self._give_away, self._user), f"{self.directory}/data")
+        for path in Path(self.directory, "data").rglob("*"):
+            self._give_away(str(path), None)
+        self._give_away(f"{self.directory}/data", 0o700)
         self.start()
         return self
 
@@ -119,11 +119,34 @@ class PostgresServer:
             return False
         return True
 
-    def _run(self, name: str, *arguments: str) -> None:
-        command = [_which(name), *arguments]
-        options: dict[str, Any] = {"cwd": self.directory, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True, **self._user}
-        made = subprocess.run(command, check=False, **options)
+    def _give_away(self, path: str, mode: int | None = 0o711) -> None:
+        """PostgreSQL refuses to run as root."""
+        if self._user:
+            shutil.chown(path, "postgres", "postgres")
+        if mode is not None:
+            os.chmod(path, mode)
+
+
+@functools.cache
+def _made(auth: str) -> str:
+    """A directory that goes when the tests end."""
+    directory = tempfile.mkdtemp(prefix="hendrix-test-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
+def _template(auth: str, give_away: Callable[[str], None], user: dict[str, Any]) -> str:
+    """The data of a server that has never run: to make them takes longer than to copy them."""
+    directory = _made(auth)
+    if not Path(directory, "data").exists():
+        give_away(directory)
+        Path(directory, "password").write_text("sekret\n")
+        os.chmod(f"{directory}/password", 0o644)
+        command = [_which("initdb"), "--pgdata=data", "--username=postgres", f"--auth={auth}", "--pwfile=password", "--no-sync"]
+        options: dict[str, Any] = {"cwd": directory, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True, **user}
+        made = subprocess.run([*command, "--locale=C", "--encoding=UTF8"], check=False, **options)
         assert made.returncode == 0, made.stderr
+    return f"{directory}/data"
 
 
 def _which(name: str) -> str:

@@ -108,7 +108,10 @@ class Connection:
         self._guarded(self._poll if self._connecting is not None else self._flush)
 
     def connectionLost(self, reason: Failure) -> None:
-        self._fail(_line(reason.getErrorMessage()))
+        if self._connecting is not None:
+            self._guarded(self._poll)  # this address refuses: libpq says why, or has another one
+        else:
+            self._fail(_line(reason.getErrorMessage()))
 
     def _guarded(self, step: Callable[[pq.abc.PGconn], None]) -> None:
         if self._libpq is None:

@@ -181,7 +181,9 @@ class Postgres:
         await self._look_at_schema(quoted)
         await self._listener.open(self._parameters)
         await self._listener.ask(f'{settings}; LISTEN {quoted}; LISTEN "{self._schema}:{self._node}"')
-        return Standing(*await self._call("open", new_epoch(), known.epoch if known else "", str(known.offset if known else 0)))
+        standing = Standing(*await self._call("open", new_epoch(), known.epoch if known else "", str(known.offset if known else 0)))
+        self._empty_outbox()
+        return standing
 
     async def _look_at_schema(self, quoted: str) -> None:
         there = f"SELECT to_regclass('{quoted}.about') IS NOT NULL"

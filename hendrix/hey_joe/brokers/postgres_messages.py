@@ -197,7 +197,9 @@ $$;
 CREATE FUNCTION publish(topic text, payload json, history int DEFAULT 0, age float8 DEFAULT 3600) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = @SCHEMA@, pg_temp AS $$
 BEGIN
-    IF topic IS NULL OR topic !~ '^[^][[:space:]$.*"\\\\]+([.][^][[:space:]$.*"\\\\]+)*$' OR octet_length(topic) > 1000 THEN
+    IF topic IS NULL OR topic !~ '^([A-Za-z0-9_:@/~+=,-]|[^\\x01-\\x7f])+([.]([A-Za-z0-9_:@/~+=,-]|[^\\x01-\\x7f])+)*$'
+        OR length(topic) > 255
+    THEN
         RAISE 'hendrix: % is no topic, as chat.lobby is', coalesce(quote_literal(topic), 'null');
     END IF;
     IF payload IS NULL OR octet_length(payload::text) > @PAYLOAD@ THEN

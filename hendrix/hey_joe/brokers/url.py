@@ -13,10 +13,7 @@ from hendrix.hey_joe.broker import Broker
 from hendrix.hey_joe.brokers.asyncio_thread import AsyncioThread
 from hendrix.hey_joe.brokers.cluster import Cluster
 from hendrix.hey_joe.brokers.engine import PATIENCE, Engine
-
-# What keys and channels begin with, or the schema in PostgreSQL, unless the URL says another ``name``: sites at the same engine have
-# names of their own.
-NAME = "hendrix"
+from hendrix.hey_joe.brokers.schema import NAME, schema_of
 
 # What goes on to the client of Redis.
 REDIS_OPTIONS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
@@ -102,7 +99,8 @@ def _postgres(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], C
     from hendrix.hey_joe.brokers.postgres import Postgres
 
     options = parse_qsl(parts.query)
-    schema = dict(options).get("name", NAME)
+    schema = schema_of(parts.geturl())
+    assert schema is not None
     if not re.fullmatch("[a-z_][a-z0-9_]{0,39}", schema) or schema.startswith("pg_"):
         raise ValueError(f"name={schema}: it is that of a schema, so give at most 40 letters from a to z, digits and _")
     rest = urlencode([option for option in options if option[0] != "name"], quote_via=quote)
