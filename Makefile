@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --doctree-dir build/doctrees docs
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer autobahn many saves bench fuzz pictures docs tools clean
+.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer hostile-log autobahn many saves bench fuzz pictures docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -47,6 +47,9 @@ chaos: $(VENV)/.test ## 200 reloads and 50 killed workers under load: what is lo
 hammer: $(VENV)/.test ## 64 pipelining connections for a minute, with all that clients and applications do wrong
 	HAMMER_SECONDS=60 $(PYTEST) tests/system/test_hammer.py
 
+hostile-log: $(VENV)/.test ## 10 GB of requests that want to write our access log: one line each? (HOSTILE_MB=100 are fewer)
+	HOSTILE_MB=$(or $(HOSTILE_MB),10240) $(PYTEST) -s -o faulthandler_timeout=0 tests/system/test_hostile_log.py
+
 autobahn: $(VENV)/.test ## all of the Autobahn test suite against our WebSockets: about 20 minutes (CASES=12.1.*,12.2.* are some of it)
 	.ci/wstest
 	AUTOBAHN='$(or $(CASES),*)' $(PYTEST) -s tests/system/test_autobahn.py
@@ -65,12 +68,13 @@ bench: $(VENV)/.bench ## hendrix beside its peers; writes bench/RESULTS.md
 fuzz: $(VENV)/.fuzz ## feed the parser of requests what coverage suggests, for a minute (FOR=3600 takes an hour)
 	nice -n 19 $(BIN)/python fuzz/fuzz_http1.py -max_total_time=$(or $(FOR),60)
 
-pictures: $(VENV)/.test ## the pictures of docs/chat.md, taken in Chromium
+pictures: $(VENV)/.test ## the pictures of docs/chat.md and docs/live-page.md, taken in Chromium
 	.ci/tools chromium chromedriver=chromium-driver pngquant optipng
-	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/pictures.py $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation as HTML in build/docs, its tables of options made anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/dashboard.py
 	$(SPHINX) build/docs
 	@echo "build/docs/index.html"
 
@@ -80,8 +84,9 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd ip=iproute2 redis-server redis-sentinel || true
+	@.ci/tools curl openssl chromium chromedriver=chromium-driver ngircd ssh=openssh-client ip=iproute2 redis-server redis-sentinel || true
 	@.ci/wstest || true
+	@.ci/axe || true
 
 # One environment, made anew when the requirements change; a stamp in it for each set of requirements it holds.
 $(VENV)/.made: setup.py

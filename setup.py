@@ -17,13 +17,17 @@ FEATURES = {
     "redis": ["redis>=5"],
     "postgres": ["psycopg[binary]>=3.2"],
     "nats": ["nats-py>=2.9"],
+    "metrics": ["prometheus-client>=0.23"],
+    "opentelemetry": ["opentelemetry-api>=1.20"],
+    "manhole": ["twisted[conch]"],
     "cron": ["cronsim>=2.6"],
     "django": ["django>=5.2"],
+    "profile": ["py-spy>=0.4.1; sys_platform != 'win32'"],
     "dev-server": ["watchfiles>=1"],
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13", "django-tasks>=0.10"]
-TEST += ["selenium>=4.20"]
-TESTED = ("tls", "websocket", "django", "fast", "redis", "postgres", "dev-server", "cron")
+TEST += ["selenium>=4.20", "klein>=24.8", "opentelemetry-sdk>=1.20"]
+TESTED = ("tls", "websocket", "django", "fast", "redis", "postgres", "dev-server", "cron", "manhole", "profile", "metrics", "opentelemetry")
 TEST += sorted({requirement for extra in TESTED for requirement in FEATURES[extra]})
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8"]
 DEVELOP = [*DOCS, "ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]
@@ -54,7 +58,7 @@ setup(
     packages=[*find_packages(include=["hendrix", "hendrix.*"]), "twisted.plugins"],
     # This puts the plugin on sys.path in an editable install too: without it setuptools writes a finder that `twistd` does not look into.
     package_dir={"": "."},
-    package_data={"hendrix": ["py.typed"], "hendrix.hey_joe": ["static/*"]},
+    package_data={"hendrix": ["py.typed"], "hendrix.hey_joe": ["static/*"], "hendrix.status": ["static/*"]},
     zip_safe=False,
     install_requires=["twisted>=26.10", "zope.interface>=5", "httptools>=0.9"],
     extras_require={**FEATURES, "test": TEST, "docs": DOCS, "dev": TEST + DEVELOP},

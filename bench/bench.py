@@ -12,6 +12,8 @@ from pathlib import Path
 
 import crosstown
 import machine
+import realtime
+import scaling
 from goals import judge
 from idle import measure_idle, raise_limit
 from launch import free_port, launch
@@ -23,7 +25,7 @@ from servers import APPS, HENDRIX, SERVERS, App, Server
 
 RESULTS = machine.HERE / "RESULTS.md"
 MODES = [KEEP_ALIVE, CLOSE]
-NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle", "crosstown", "vary")
+NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle", "crosstown", "workers", "realtime", "vary")
 
 
 class Bench:
@@ -54,6 +56,10 @@ class Bench:
         if self.options.crosstown and HENDRIX in servers:
             cores = self.server_core, self.client_core
             self.results.crosstown = crosstown.run(self.options.threads, cores, quick=self.options.quick, fault=self.fault)
+        if self.options.workers and HENDRIX in servers:
+            self.run_workers()
+        if self.options.realtime and HENDRIX in servers:
+            self.run_realtime()
         if self.options.idle and HENDRIX in servers:
             self.run_idle(APPS["bare"])
 
@@ -86,6 +92,19 @@ class Bench:
             if trouble := process.tracebacks():
                 self.fault(f"{server.name}, {app.name}: {trouble} tracebacks in its log, at the end: {process.output()}")
 
+    def run_workers(self) -> None:
+        """Measure worker processes."""
+        try:
+            self.results.scaling = scaling.run(self.options.rounds, self.options.seconds, fault=self.fault)
+        except (OSError, ValueError) as error:
+            self.fault(f"{HENDRIX.name}, workers: {error}")
+
+    def run_realtime(self) -> None:
+        """Measure WebSockets, beside who else holds them."""
+        options, cores = self.options, (self.server_core, self.client_core)
+        found = realtime.run(options.threads, cores, quick=options.quick, seconds=options.seconds, idle=options.idle, fault=self.fault)
+        self.results.realtime = found
+
     def run_idle(self, app: App) -> None:
         """Measure the idle connections of hendrix."""
         raise_limit(2 * self.options.idle + 1000)
@@ -111,19 +130,21 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="A full run takes about half an hour and writes bench/RESULTS.md; a narrowed one (--quick or a selection) only prints.",
+        epilog="A full run takes a quarter of an hour and writes bench/RESULTS.md; a narrowed one (--quick or a selection) only prints.",
     )
     parser.add_argument("servers", nargs="*", metavar="SERVER", help=f"servers to measure: {' '.join(SERVERS)} (default: all)")
     parser.add_argument("-a", "--apps", nargs="+", choices=list(APPS), default=list(APPS), help="apps to serve (default: all)")
     parser.add_argument("-c", "--connections", nargs="+", type=int, default=[8, 64], help="numbers of connections (default: 8 64)")
     parser.add_argument("-m", "--modes", nargs="+", choices=MODES, default=MODES, help="close: one connection per request")
-    parser.add_argument("-r", "--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
-    parser.add_argument("-s", "--seconds", type=int, default=4, help="whole seconds of each measurement (default: 4)")
+    parser.add_argument("-r", "--rounds", type=int, default=2, help="rounds to take the median of (default: 2)")
+    parser.add_argument("-s", "--seconds", type=int, default=3, help="whole seconds of each measurement (default: 3)")
     parser.add_argument("-t", "--threads", type=int, default=8, help="threads of each server (default: 8)")
     parser.add_argument("-q", "--quick", action="store_true", help="one round of 1 s: to see that it works, the figures are rough")
     parser.add_argument("--vary", action="store_true", help="each request another one: a server that remembers heads gains nothing by it")
-    parser.add_argument("--idle", type=int, default=10_000, metavar="N", help="idle connections on hendrix (default: 10000; 0: none)")
+    parser.add_argument("--idle", type=int, default=10_000, metavar="N", help="idle connections (default: 10000; 0: none)")
     parser.add_argument("--no-crosstown", dest="crosstown", action="store_false", help="leave out crosstown traffic")
+    parser.add_argument("--no-workers", dest="workers", action="store_false", help="leave out worker processes")
+    parser.add_argument("--no-realtime", dest="realtime", action="store_false", help="leave out WebSockets")
     parser.add_argument("--out", type=Path, help="file to write the report to, also for a narrowed run")
     parser.add_argument("--server-core", type=int, help="core for the servers (default: the first)")
     parser.add_argument("--client-core", type=int, help="core for wrk (default: the next that shares nothing with it)")
@@ -172,7 +193,9 @@ def main(argv: list[str]) -> int:
     if options.out:
         options.out.write_text(text)
         print(f"written to {options.out}")
-    goals = judge(bench.results, options.threads) + crosstown.judge(bench.results.crosstown)
+    results = bench.results
+    goals = judge(results, options.threads) + crosstown.judge(results.crosstown)
+    goals += scaling.judge(results.scaling) + realtime.judge(results.realtime)
     verdicts = [goal.met for goal in goals if not goal.aim]
     print(f"goals: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} not measured")
     print(f"faults: {len(bench.results.faults)}")

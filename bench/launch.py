@@ -11,7 +11,7 @@ from processes import Process
 from servers import APPS_FOLDER, App
 
 
-def launch(command: list[str], app: App, port: int, core: int, mode: str) -> Process:
+def launch(command: list[str], app: App, port: int, core: int | None, mode: str) -> Process:
     """Return the running server, answering. Raise ValueError, with what it printed, if it does not answer rightly."""
     process = Process(command, core, APPS_FOLDER, clean_environ(APPS_FOLDER))
     try:

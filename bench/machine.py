@@ -14,7 +14,24 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sysconfig.get_path("scripts"))  # the servers are those installed beside the Python that runs this
-PACKAGES = ("hendrix", "httptools", "twisted", "gunicorn", "waitress", "uWSGI", "granian", "flask", "django", "celery", "django-tasks-db")
+PACKAGES = (
+    "hendrix",
+    "httptools",
+    "twisted",
+    "gunicorn",
+    "waitress",
+    "uWSGI",
+    "granian",
+    "flask",
+    "django",
+    "celery",
+    "django-tasks-db",
+    "uvicorn",
+    "websockets",
+    "daphne",
+    "channels",
+    "channels-redis",
+)
 
 
 def require(*programs: str) -> None:

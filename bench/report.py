@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import crosstown
+import realtime
+import scaling
 from goals import Goal, judge
 from load import KEEP_ALIVE
 from results import Cell, Results
@@ -48,6 +50,12 @@ def render(results: Results, context: Context) -> str:
         idle_text(results),
         "## Crosstown traffic",
         crosstown_table(results),
+        "## Worker processes",
+        judged(scaling.judge(results.scaling)),
+        scaling.weights_text(results.scaling),
+        "## WebSockets",
+        judged(realtime.judge(results.realtime)),
+        realtime_table(results.realtime),
         "## Checks",
         checks_text(results),
     ]
@@ -98,8 +106,26 @@ def goals_table(goals: list[Goal]) -> str:
 
 def crosstown_table(results: Results) -> str:
     """Return each goal of crosstown traffic, its figures and its verdict."""
-    rows = [[goal.text, goal.figures, VERDICT[goal.met]] for goal in crosstown.judge(results.crosstown)]
-    return table(["goal", "this run", ""], rows, numbers=False)
+    return judged(crosstown.judge(results.crosstown))
+
+
+def judged(goals: list[Goal]) -> str:
+    """Return each goal, its figures and its verdict."""
+    return table(["goal", "this run", ""], [[goal.text, goal.figures, VERDICT[goal.met]] for goal in goals], numbers=False)
+
+
+def realtime_table(found: realtime.Realtime | None) -> str:
+    """Return what each server made of its WebSockets, and what it costs hendrix to publish."""
+    if found is None:
+        return ""
+    header = ["server", "echo/s", "CPU µs", f"{realtime.SUBSCRIBERS:,} have it, ms", "CPU µs each", "idle, KiB", "of"]
+    rows = [
+        [name, f"{one.rate:,.0f}", f"{one.cpu:.1f}", f"{one.last:.1f}", f"{one.each:.1f}", f"{one.memory:.1f}", f"{one.open:,}"]
+        for name, one in found.held.items()
+    ]
+    costs = "; ".join(f"{count} connections: {cost:.1f} µs" for count, cost in found.publishing.items())
+    text = f"Messages there and back over {realtime.ECHOES} connections, handled by synchronous code; one message to many subscribers.\n"
+    return f"{text}\n{table(header, rows)}\n\nCPU that publishing adds to a request of hendrix: {costs}"
 
 
 def speed_notes(results: Results) -> str:

@@ -11,6 +11,8 @@ from load import Sample
 
 if TYPE_CHECKING:
     from crosstown import Crosstown
+    from realtime import Realtime
+    from scaling import Scaling
 
 
 class Cell(NamedTuple):
@@ -31,6 +33,8 @@ class Results:
     faults: list[str] = field(default_factory=list)
     idle: Idle | None = None
     crosstown: Crosstown | None = None
+    scaling: Scaling | None = None
+    realtime: Realtime | None = None
 
     def add(self, cell: Cell, sample: Sample) -> None:
         """Keep one measurement and its faults."""

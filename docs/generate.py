@@ -1,4 +1,5 @@
-"""Writes the tables of options.md from the table of settings: ``python docs/generate.py``, or ``make docs``.
+"""Writes the tables of options.md from the table of settings, and those of metrics.md from that of the families of metrics:
+``python docs/generate.py``, or ``make docs``.
 
 A test compares, so that nobody has to remember it.
 """
@@ -8,16 +9,27 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hendrix.metrics.families import FAMILIES
 from hendrix.options import TABLE, Row, flag
 
 PAGE = Path(__file__).with_name("options.md")
+METRICS = Path(__file__).with_name("metrics.md")
 BEGIN, END = "<!-- begin: made by generate.py -->\n", "<!-- end -->\n"
 
 
 def options_page(text: str) -> str:
     """The page with fresh tables in place of those it has."""
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    return before + BEGIN + tables() + END + after
+    return _with(text, tables())
+
+
+def metrics_page(text: str) -> str:
+    """The same of metrics."""
+    rows = [f"| `{one.full_name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |\n" for one in FAMILIES]
+    return _with(text, "\n| metric | type | labels | |\n|---|---|---|---|\n" + "".join(rows) + "\n")
+
+
+def _with(text: str, tables: str) -> str:
+    return text.split(BEGIN)[0] + BEGIN + tables + END + text.split(END)[1]
 
 
 def tables() -> str:
@@ -48,3 +60,4 @@ def bounds(row: Row) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(options_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    METRICS.write_text(metrics_page(METRICS.read_text(encoding="utf-8")), encoding="utf-8")

@@ -13,6 +13,7 @@ __version__ = "6.0.0.dev0"
 __all__ = [
     "HendrixDeploy",
     "HendrixDeployTLS",
+    "LogHandler",
     "Options",
     "Settings",
     "crosstown_traffic",
@@ -27,6 +28,7 @@ __all__ = [
 _MODULE_OF = {
     "HendrixDeploy": "deploy",
     "HendrixDeployTLS": "deploy",
+    "LogHandler": "status.python_logging",
     "Options": "options",
     "Settings": "options",
     "crosstown_traffic": "crosstown.traffic",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from hendrix.deploy import HendrixDeploy as HendrixDeploy, HendrixDeployTLS as HendrixDeployTLS
     from hendrix.options import Options as Options, Settings as Settings
     from hendrix.service import makeService as makeService
+    from hendrix.status.python_logging import LogHandler as LogHandler
 else:
 
     def __getattr__(name):

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -151,6 +152,38 @@ def publish(
         urlopen(request, timeout=timeout).close()
     except HTTPError as error:
         raise CommandError(_refusal(error)) from None
+
+
+def send_to(id: str, data: Any, *, control: str | None = None, timeout: float = 10.0) -> None:
+    """Send something to the WebSocket or stream with this id, as ``ws.send`` does in a handler. If it is gone, nothing happens.
+
+    :param data: text is sent as text, bytes as bytes, and anything else as JSON.
+    :param control, timeout: as for `publish`, with its errors.
+    """
+    content = {"bytes": b64encode(data).decode()} if isinstance(data, bytes) else {"data": data}
+    with connect(control, timeout=timeout) as client:
+        client.ask("send_to", connection=id, **content)
+
+
+def close_for(
+    user: Any = None,
+    *,
+    id: str | None = None,
+    code: int = 1008,
+    reason: str = "logged out",
+    control: str | None = None,
+    timeout: float = 10.0,
+) -> None:
+    """Close all connections of a user, or the one with this id.
+
+    :param user: its primary key, or an object that has one as ``pk``.
+    :param code: of the close, and the reason that the client hears.
+    :param control, timeout: as for `publish`, with its errors.
+    """
+    key = getattr(user, "pk", user)
+    meant = {name: value for name, value in (("user", None if key is None else str(key)), ("connection", id)) if value is not None}
+    with connect(control, timeout=timeout) as client:
+        client.ask("close_for", **meant, code=code, reason=reason)
 
 
 def _refusal(error: HTTPError) -> str:

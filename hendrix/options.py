@@ -26,18 +26,22 @@ from hendrix.environment import completed
 from hendrix.errors import ConfigurationError
 from hendrix.values import (
     Reader,
+    access_format,
     application,
     broker,
     control,
     directory,
     endpoint,
     header_value,
+    in_place,
     log_file,
     network,
     one_of,
     path,
+    private_endpoint,
     seconds,
     secret,
+    served,
     size,
     text,
     url_path,
@@ -58,10 +62,16 @@ IN_DEVELOPMENT: Mapping[str, Any] = {
     "workers": 1,
     "access_log": "-",
     "access_log_format": "terminal",
+    "log_format": "text",
     "grace": 3.0,
     "crosstown_grace": 3.0,
     "farewell": 0.0,
+    "static_max_age": 0,
 }
+
+
+# What `Settings.differing` leaves out: kept under another name, said at the start anyway, or nobody's business.
+UNSAID = frozenset(("http_port", "https_port", "wsgi", "listen", "key", "secret", "broker", "sibling"))  # which may hold passwords
 
 
 @dataclass(frozen=True)
@@ -209,6 +219,20 @@ class Settings:
     port_file: str | None = setting(
         None, FILES, "FILE", path, "Write each bound address here, one a line, once all listen.", complete=usage.CompleteFiles()
     )
+    status: str | None = setting(
+        None, BESIDE, "ENDPOINT", private_endpoint,
+        "The live page and the metrics, here: a port, tcp:9000:interface=10.0.0.1, unix:/run/status.sock, ssl:... Without interface= it is "
+        "this machine's alone, and only its user's without mode= for a unix socket.",
+    )  # fmt: skip
+    status_token: str | None = setting(
+        None, BESIDE, "TEXT", secret,
+        "Who has this may use the buttons of the live page; where other machines reach --status, nobody sees anything without it. In "
+        "HENDRIX_STATUS_TOKEN it is not seen in the list of processes.",
+    )  # fmt: skip
+    opentelemetry: bool = setting(
+        False, BESIDE, "", yes,
+        "Record spans of requests, of their wait for a thread and of crosstown tasks; where they go is for the SDK of OpenTelemetry.",
+    )  # fmt: skip
     secret: str | None = setting(
         None, APP, "TEXT", secret,
         "What signs the tokens for POST /.hendrix/publish; without it, the SECRET_KEY of a Django project. In HENDRIX_SECRET it is not "
@@ -224,18 +248,42 @@ class Settings:
         "A service in the same tree, which runs once: echo:endpoint=tcp\\:7007, or package.module.make_service:key=value. "
         "hx siblings lists those that are installed. Repeatable.",
     )  # fmt: skip
+    static: tuple[str, ...] = setting(
+        (), BESIDE, "URL=DIR", in_place("a directory", "/static=static", directory),
+        "The files of a directory, under a path and without the application: conditional requests, ranges, and .br or .gz beside a file. "
+        "Repeatable.",
+    )  # fmt: skip
+    static_max_age: int = setting(
+        60, BESIDE, "SECONDS", whole(0, 10 * 365 * 86400), "For a client to use a file of --static without asking again.", shown="60"
+    )
+    serve: tuple[str, ...] = setting(
+        (), BESIDE, "ENDPOINT=NAME", served,
+        "Another server in the same tree, which runs once, on an endpoint of its own: tcp:2222=package.module.factory, an IProtocolFactory "
+        "or a class or function that makes one. Repeatable.",
+    )  # fmt: skip
+    mount: tuple[str, ...] = setting(
+        (), BESIDE, "URL=NAME", in_place("a resource", "/api=package.module.resource", text),
+        "A resource of twisted.web beside the application: package.module.attribute, an IResource, a class or factory of one, or a Klein "
+        "app, under a path and all below it. It runs on the reactor's thread, in each process that serves. Repeatable.",
+    )  # fmt: skip
     control: str | None = setting(
         None, FILES, "PATH", control,
         "The unix socket for hx tree, hx stop and so on, for its own user and root only; off for none. Without it, beside the pid file "
         "(site.pid has site.control), or in a directory of the user.",
         complete=usage.CompleteFiles("*.control"),
     )  # fmt: skip
+    log_format: str = setting(
+        "auto", FILES, "FORMAT", one_of("auto", "text", "json"),
+        "Lines of the log for people (text) or one object each (json); auto is text on a terminal, and JSON elsewhere.", shown="auto",
+        complete=usage.CompleteList(["auto", "text", "json"]),
+    )  # fmt: skip
     access_log: str | None = setting(
         None, FILES, "FILE", log_file, "Write a line for each request here; - is standard output.", complete=usage.CompleteFiles()
     )
     access_log_format: str = setting(
-        "combined", FILES, "FORMAT", one_of("combined", "json", "terminal"),
-        "Lines in the combined format, as JSON, or short and in colours for a terminal.", shown="combined",
+        "combined", FILES, "FORMAT", access_format,
+        "Lines in the combined format, as JSON (json), short and in colours for a terminal (terminal), or a format string with the atoms "
+        "of gunicorn, such as '%(h)s %(r)s %(s)s %(D)s'.", shown="combined",
         complete=usage.CompleteList(["combined", "json", "terminal"]),
     )  # fmt: skip
 
@@ -253,6 +301,17 @@ class Settings:
             raise ConfigurationError("--no-reload: only --dev reloads on save; give it too, or leave this out")
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def differing(self) -> list[str]:
+        """Those that are not as they would be if nothing had been given, as flags. What is secret, and what says what is served, are not
+        among them."""
+        usual = {name: _FIELDS[name].default for name in TABLE} | (dict(IN_DEVELOPMENT) if self.dev else {})
+        found = {name: getattr(self, name) for name in TABLE if name not in UNSAID}
+        return [
+            flag(name) if value is True else f"{flag(name)}={one}"
+            for name, value in found.items() if value != usual[name]
+            for one in (value if isinstance(value, tuple) else (value,))
+        ]  # fmt: skip
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Settings:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from hendrix.channel.sockets import Sockets
 from hendrix.control.address import Address, address
@@ -16,43 +18,62 @@ from hendrix.control.service import ControlService
 from hendrix.control.standard import add_standard
 from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.brokers.url import broker_of
-from hendrix.hey_joe.commands import add_hub
+from hendrix.hey_joe.commands import add_hub, add_inner
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
+from hendrix.siblings.servers import servers_of
 from hendrix.siblings.service import siblings_of
+from hendrix.status.log_form import LogForm
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
 from hendrix.workers.commands import add_workers
 from hendrix.workers.parent import Workers, workers_of
-from hendrix.workers.serving import Serving
+from hendrix.workers.serving import Serving, tracing
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
 
+if TYPE_CHECKING:
+    from hendrix.showing import Showing
+
 __all__ = ["Options", "makeService"]
+
+log = Logger(namespace="hendrix")
 
 Wrap = Callable[[Application], Application]
 
 
-def makeService(options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None) -> Supervisor:
+def makeService(
+    options: Options | Settings | Mapping[str, Any], *, reactor: Any = None, wrap: Wrap | None = None, resources: Sequence[Any] = ()
+) -> Supervisor:
     """The whole tree: a MultiService, to which any Twisted service can be added.
 
     :param options: `Settings`, a mapping of the same keywords, or the parsed command line.
     :param reactor: the reactor that will run it; the installed one if None.
     :param wrap: called with the application when it is loaded; gives the one to serve. Workers load it elsewhere, and have no use for this.
+    :param resources: of twisted.web, each with a ``namespace``: the path to serve it under beside the application. With workers, name them
+        in the setting ``mount``.
     :raises ConfigurationError: a setting cannot work. Of a command line it is SystemExit, with the line: launchers show all else as a bug.
     """
     try:
-        where = address(_settings(options).control, getattr(options, "parent", None) or {})
-        return _tree(_settings(options), where, reactor or _installed_reactor(), wrap)
+        launcher = getattr(options, "parent", None) or {}
+        settings = _settings(options)
+        return _tree(settings, launcher, address(settings.control, launcher), reactor or _installed_reactor(), wrap, resources)
     except ConfigurationError as error:
         raise (SystemExit(explain(error)) if isinstance(options, Options) else unusable(error)) from None
 
 
-def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap | None) -> Supervisor:
+def _tree(
+    settings: Settings, launcher: Mapping[str, Any], control: Address | None, reactor: Any, wrap: Wrap | None, resources: Sequence[Any]
+) -> Supervisor:
+    if resources and settings.workers:
+        raise ConfigurationError(
+            f"workers={settings.workers}: workers cannot be given resources as objects; name them, "
+            "mount=['/path=package.module.attribute'], or give workers=0"
+        )
     launch = Launch(reactor)
-    root = Supervisor("hendrix", clock=reactor, outcome=launch)
+    root = Root(reactor, launch, settings, launcher)
     launch.hurry = partial(hurry, root)
     commands = Commands()
     sockets = Sockets(reactor, settings.listen)
@@ -60,25 +81,72 @@ def _tree(settings: Settings, control: Address | None, reactor: Any, wrap: Wrap 
     add_standard(commands, root, reactor)
     hub = HubService(reactor, broker=broker_of(settings.broker, reactor), url=settings.broker)
     add_hub(commands, lambda: hub.branch)
-    nodes: list[Service] = [*([ControlService(reactor, commands, control)] if control else []), sockets, hub]
+    add_inner(commands, lambda: hub.branch)
+    nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
+    showing = _showing(reactor, settings, commands, root, hub, sockets)
+    nodes += (*(showing.nodes if showing else ()), sockets, hub)
     if settings.sibling:
         nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
+    if settings.serve:
+        nodes.append(servers_of(reactor, settings))
     if settings.workers:
+        if settings.opentelemetry:
+            tracing(reactor)  # a worker that cannot is found out too late
         workers = workers_of(reactor, settings, sockets)
         add_workers(commands, workers)
         workers.on_spawn.append(lambda process: hub.attach(process.link.channel("hub")))
+        if showing is not None:
+            showing.watch(workers)
         if notify is not None:
             workers.around_reload = notify.around
         if settings.dev and not settings.no_reload:
             nodes.append(_watch(reactor, settings, workers))
         nodes.append(workers)
     else:
-        serving = Serving(reactor, settings, sockets, lambda: _load(settings, wrap), root, shared=False)
+        serving = Serving(
+            reactor,
+            settings,
+            sockets,
+            lambda: _load(settings, wrap),
+            root,
+            shared=False,
+            resources=resources,
+            hearer=showing.here if showing else None,
+            counting=showing.counting if showing else None,
+        )
         serving.add_commands(commands)
         nodes += serving
     for node in [*nodes, *([notify] if notify else [])]:
         root.addService(node)
     return root
+
+
+class Root(Supervisor):
+    """The root, which has the log written as the settings say, and says at the start which they are."""
+
+    def __init__(self, reactor: Any, launch: Launch, settings: Settings, launcher: Mapping[str, Any]) -> None:
+        super().__init__("hendrix", clock=reactor, outcome=launch)
+        self._differing = settings.differing()
+        self._log_form = LogForm(settings.log_format, launcher, reactor)
+
+    def setServiceParent(self, parent: Any) -> None:
+        self._log_form.adopt(parent)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        self._log_form.apply()
+        super().privilegedStartService()
+
+    def startService(self) -> Deferred[None] | None:
+        starting = super().startService()
+        if starting is None:
+            self._say_settings()
+            return None
+        return starting.addCallback(lambda _: self._say_settings())
+
+    def _say_settings(self) -> None:
+        if self._differing:
+            log.info("settings other than the defaults: {settings}", settings=" ".join(self._differing))
 
 
 def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
@@ -90,6 +158,16 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
             process.link.channel(CHANNEL).send(message)
 
     return watch(reactor, settings, workers.restart, tell)
+
+
+def _showing(
+    reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets
+) -> Showing | None:
+    if not settings.status:
+        return None
+    from hendrix.showing import Showing
+
+    return Showing(reactor, settings, commands, root, hub, sockets)
 
 
 def _status(root: Supervisor) -> str:

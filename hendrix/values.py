@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
 
+from hendrix.access.formats import Format
+
 Reader: TypeAlias = Callable[[Any], Any]
+
+# What stands for this machine alone, in the words of an endpoint.
+LOOPBACK = {"tcp": "127.0.0.1", "ssl": "127.0.0.1", "tcp6": "\\:\\:1"}
 
 
 def text(value: Any) -> str:
@@ -98,6 +103,12 @@ def one_of(*words: str) -> Reader:
     return read
 
 
+def access_format(value: Any) -> str:
+    """A format of the access log."""
+    Format(text(value))
+    return str(value)
+
+
 def path(value: Any) -> str:
     """Absolute from here on: a daemon changes its directory."""
     try:
@@ -110,6 +121,21 @@ def url_path(value: Any) -> str:
     if not re.fullmatch(r"/[!$-;=@-~]*", value if isinstance(value, str) else ""):
         raise ValueError("give the path of a URL, such as /health")
     return str(value)
+
+
+def in_place(what: str, example: str, read: Reader) -> Reader:
+    """Something at a path of the site: ``/path=value``. The path has no slash at its end.
+
+    :param read: of what stands behind the first ``=``.
+    """
+
+    def place(value: Any) -> str:
+        url, equals, rest = text(value).partition("=")
+        if not equals or not re.fullmatch(r"(/[!$&-.0-<@-~]+)+/?", url):
+            raise ValueError(f"give a path below / and {what}, such as {example}")
+        return f"{url.rstrip('/')}={read(rest)}"
+
+    return place
 
 
 def directory(value: Any) -> str:
@@ -187,6 +213,28 @@ def endpoint(value: Any) -> Any:
             "ssl:PORT:privateKey=FILE:certKey=FILE or another Twisted endpoint"
         )
     return value
+
+
+def private_endpoint(value: Any) -> str:
+    """A Twisted server endpoint that only this machine reaches unless it says otherwise: TCP without ``interface`` is loopback, a unix
+    socket without ``mode`` is its user's; a port alone is TCP.
+    """
+    description = f"tcp:{value}" if re.fullmatch(r"\d{1,5}", str(value)) else text(value)
+    kind, *arguments = re.split(r"(?<!\\):", str(endpoint(description)))
+    if kind in LOOPBACK and not any(argument.startswith("interface=") for argument in arguments):
+        return f"{description}:interface={LOOPBACK[kind]}"
+    if kind == "unix" and not any(argument.startswith("mode=") for argument in arguments):
+        return f"{description}:mode=600"
+    return description
+
+
+def served(value: Any) -> str:
+    """``ENDPOINT=NAME``: an endpoint may have ``=`` in it, so the last one counts."""
+    where, equals, name = text(value).rpartition("=")
+    if not equals or not re.fullmatch(r"[^\W\d]\w*([.:][^\W\d]\w*)+(\(\))?", name):
+        raise ValueError("give an endpoint, = and the name of a factory, such as tcp:2222=package.module.factory")
+    endpoint(where)
+    return str(value)
 
 
 def bytes_text(number: int) -> str:

@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("hendrix")
 def pytest_configure() -> None:
     """End like Ctrl-C when a CI job is cancelled, so that every test puts away what it started."""
     signal.signal(signal.SIGTERM, _interrupt)
+    os.environ.setdefault("HENDRIX_LOG_FORMAT", "text")  # what the processes of the tests log is for us to read
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -22,6 +22,11 @@ class Reactor(MemoryReactorClock):
         function(*args, **keywords)
 
 
+@pytest.fixture(autouse=True)
+def _settings_of_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HENDRIX_LOG_FORMAT", raising=False)
+
+
 def app(environ, start_response):
     return []
 
@@ -118,6 +123,13 @@ def test_resources_are_a_node_of_the_tree(namespace):
     deployer.resources.append(resource)
     deployer.addServices()
     assert deployer.hendrix.getServiceNamed("resources").describe() == "/statics"
+
+
+def test_workers_cannot_be_given_resources():
+    resource = Resource()
+    resource.namespace = "statics"
+    with pytest.raises(ConfigurationError, match=r"^workers=2: .+ mount=\['/path=package.module.attribute'\], or give workers=0$"):
+        deploy(resources=[resource], workers=2).addServices()
 
 
 def test_a_resource_needs_a_namespace():

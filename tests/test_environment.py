@@ -59,7 +59,7 @@ def test_what_goes_first(monkeypatch, environ, flags, name, value):
 @pytest.mark.parametrize("name", TABLE)
 def test_each_setting_has_its_variable(name):
     row = TABLE[name]
-    for text in ("1", "/a", "tcp:9", ".", "::1", "json", "0123456789abcdef", row.default):
+    for text in ("1", "/a", "tcp:9", ".", "::1", "json", "0123456789abcdef", "/a=.", "tcp:9=a.b", row.default):
         with contextlib.suppress(ValueError):
             value = row.read(text)
             break

@@ -12,6 +12,7 @@ import hendrix
 PUBLIC = [
     "HendrixDeploy",
     "HendrixDeployTLS",
+    "LogHandler",
     "Options",
     "Settings",
     "crosstown_traffic",

@@ -12,14 +12,15 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "hendrix"
 
 RANKS = [
-    {"errors", "uvloopreactor"},
-    {"values", "environment"},
+    {"errors", "uvloopreactor", "access"},
+    {"values", "environment", "buckets"},
     {"options"},
-    {"wire", "threads", "supervision", "launch"},
+    {"wire", "threads", "supervision", "launch", "root"},
     {"wsgi", "crosstown", "tree", "client", "notify"},
-    {"channel", "control", "dev", "hey_joe", "status", "testing"},
-    {"workers", "siblings", "pytest_plugin"},
-    {"service"},
+    {"channel", "control", "dev", "hey_joe", "metrics", "status"},
+    {"workers", "siblings", "testing"},
+    {"showing"},
+    {"service", "pytest_plugin"},
     {"deploy", "cli", "experience"},
     {"django"},
     {"__init__"},

@@ -95,7 +95,7 @@ def test_what_is_given_is_read(given, name, value):
         ("--grace=inf", "give a number of seconds from 0 to 86400"),
         ("--trusted-proxy=proxy.local", "give an address (10.0.0.1), a network (10.0.0.0/8, fd00::/8) or unix"),
         ("--server-header=a\r\nSet-Cookie: b", "give printable ASCII text, or nothing to leave the header out"),
-        ("--access-log-format=xml", "give combined or json or terminal"),
+        ("--access-log-format=xml", "give combined, json, terminal or a format string"),
         ("--pythonpath=/no/such", "there is no such directory; give one that exists"),
         ("--wsgi=", "give printable text"),
         ("--listen=tcp", "give a port from 0 to 65535 after the colon, such as tcp:8000"),

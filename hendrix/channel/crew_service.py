@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 from twisted.application.service import Service
@@ -38,9 +39,15 @@ class CrewService(Service):
         busy, backlog = (self.crew.busy, self.crew.backlog) if self.crew else (0, 0)
         return f"{self._threads} threads ({busy} busy, backlog {backlog})"
 
-    def numbers(self) -> dict[str, int]:
-        busy, backlog = (self.crew.busy, self.crew.backlog) if self.crew else (0, 0)
-        return {"threads": self._threads, "busy": busy, "backlog": backlog}
+    def numbers(self) -> dict[str, int | float]:
+        """``oldest`` is how many seconds the first request in line has waited, ``in_application`` how many requests have a thread."""
+        if self.crew is None:
+            return {"threads": self._threads, "busy": 0, "backlog": 0, "oldest": 0.0, "in_application": 0}
+        first = next((job.since for job in self.crew.ready.copy() if hasattr(job, "since")), None)
+        oldest = max(0.0, time.monotonic() - first) if first is not None else 0.0
+        inside = sum(getattr(worker.job, "response", None) is not None for worker in self.crew.workers)
+        busy, backlog = self.crew.busy, self.crew.backlog
+        return {"threads": self._threads, "busy": busy, "backlog": backlog, "oldest": round(oldest, 6), "in_application": inside}
 
     def startService(self) -> None:
         super().startService()

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from hendrix.channel.fast import INPUT, READ, UNKNOWN, WRITE, FastLane
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import unsent, watch
-from hendrix.channel.site import FRESH, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import FRESH, LINGERING, NOW, SENDING, Last, Peer, Site
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, RequestParser
@@ -158,6 +158,7 @@ class FastConnection:
         """Stand in line for a worker, or hear that the line is too long."""
         ready = self._lane.crew.ready
         if len(ready) < self._site.limits.backlog or not parser.requests or not self._site.is_full(len(ready)):
+            self.since = self._lane.now
             ready.append(self)
             return
         self._keep_alive = False
@@ -221,8 +222,12 @@ class FastConnection:
         assert parser is not None
         self._worker = worker
         requests, site, peer = parser.requests, self._site, self._peer
+        mounts = site.mounts
         began = 0.0
         while requests and self.open:
+            if mounts is not None and mounts.takes(requests[0].target):
+                self._move(worker)
+                return
             # True: the turn is over, and the connection may belong to somebody else by now.
             if site.respond(requests.popleft(), peer, self, worker):
                 return
@@ -234,8 +239,33 @@ class FastConnection:
                 return
         self._keep_alive = False
         if self._refusal is not None:
-            self._answer = site.refuse(self._refusal, peer, parser.method)
+            self._answer = site.refuse(self._refusal, peer, parser)
         worker.hold(self)
+
+    def _move(self, worker: Worker) -> None:
+        """The next request is none of a worker's: to the reactor lane, when all before it is sent."""
+        worker.dispatch()
+        self.response = None  # its answer has seen to it
+        if self._unsent or not self.open:
+            worker.hold(self)  # and we are back when the client has taken it
+            return
+        self._worker = None
+        if self._asked is not None:
+            self._lane.forget(self.fd)
+        assert self._site.move is not None
+        self._site.move(self)
+
+    def leave(self) -> tuple[Peer, RequestParser, PeerError | None, int]:
+        """What the connection goes on with on the reactor lane (the reactor thread, which owns it now)."""
+        parser = self._parser
+        assert parser is not None
+        self.owners.discard(self)
+        self._parser = None
+        return self._peer, parser, self._refusal, self.leaving
+
+    @property
+    def sock(self) -> socket.socket:
+        return self._socket
 
     def finish(self, data: bytes, keep_alive: bool) -> bool:
         worker: Worker = self._worker  # type: ignore[assignment]
@@ -280,7 +310,7 @@ class FastConnection:
         assert worker is not None and parser is not None and self._site.hand_over is not None
         if parser.requests or self._refusal is not None or parser.stage != IDLE:
             self._refusal = None
-            return self.finish(self._site.refuse(IMPATIENT, self._peer, ""), False)
+            return self.finish(self._site.impatient(response), False)
         worker.dispatch()
         self._transmit(data)
         self._worker = self.response = None
@@ -451,6 +481,8 @@ class FastConnection:
         while self.open and self._size > HIGH_WATER // 2:
             if not poller.poll(self._site.limits.write_timeout * 1000):
                 self.open = False
+                if self.response is not None:
+                    self.response.slow = True
             else:
                 self._push()
 
@@ -552,11 +584,13 @@ class FastConnection:
             return
         if self._parser is not None and self.stage in (HEAD, CONTENT):
             error = PeerError(408, "the request did not arrive in time")
-            self._transmit(self._site.refuse(error, self._peer, self._parser.method))
+            self._transmit(self._site.refuse(error, self._peer, self._parser))
             self._keep_alive = False
             self.sent()
             return
         self._lane.forget(self.fd)
+        for response in self._late:
+            response.slow = True
         self.close(reset=self.stage == SENDING)
 
     def drain(self, when: int = NOW) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
@@ -22,15 +22,21 @@ from zope.interface import implementer
 from hendrix.channel.fast_connection import HIGH_WATER
 from hendrix.channel.response import WIRE_TIMEOUT, Response
 from hendrix.channel.sent import LONGEST_LOOK, unsent
-from hendrix.channel.site import BUSY, FRESH, IMPATIENT, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.site import BUSY, FRESH, LINGERING, NOW, SENDING, Last, Peer, Site
+from hendrix.channel.tls import tls_version
 from hendrix.channel.wires import TransportWire
 from hendrix.errors import Disconnected, PeerError
 from hendrix.threads.crew import Crew
 from hendrix.threads.mailbox import Mailbox
 from hendrix.threads.worker import Worker
 from hendrix.wire.http1 import CONTENT, HEAD, IDLE, Request
+from hendrix.wire.measured import MeasuredParser
 from hendrix.wire.response import CONTINUE, Stamp
 from hendrix.wsgi.call import Successor
+
+if TYPE_CHECKING:
+    from hendrix.channel.fast_connection import FastConnection
+    from hendrix.channel.rendering import Rendering
 
 log = Logger(namespace="hendrix.channel")
 
@@ -45,9 +51,14 @@ PIECE = 65536
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class ReactorConnection(Protocol):
-    """One client. Every method runs in the reactor thread."""
+    """One client. Every method runs in the reactor thread.
+
+    :ivar rendering: what of `Site.mounts` is being answered.
+    """
 
     transport: Any
+    secure = False
+    rendering: Rendering | None = None
 
     def __init__(self, site: Site, crew: Crew, mailbox: Mailbox, owners: set[ReactorConnection], reactor: Any) -> None:
         self.site, self.crew, self.mailbox, self._owners, self._reactor = site, crew, mailbox, owners, reactor
@@ -66,12 +77,18 @@ class ReactorConnection(Protocol):
         self._outgoing: deque[memoryview] = deque()
         self._busy = self._paused = self._reading_paused = self._closing = self._given_up = False
         self._wire: TransportWire | None = None  # once it has been handed over
+        self.call_later = reactor.callLater
+
+    def move_in(self, fast: FastConnection) -> None:
+        """Go on with what a connection has read that leaves the fast lane; then it is made to a transport, and `go_on`."""
+        self.peer, self._parser, self._refusal, self.leaving = fast.leave()
 
     # IProtocol.
 
     def connectionMade(self) -> None:
         self._owners.add(self)
-        if ISSLTransport.providedBy(self.transport):
+        self.secure = ISSLTransport.providedBy(self.transport)
+        if self.secure:
             self.site = replace(self.site, base=self.site.base | {"wsgi.url_scheme": "https"})
             self._parser = self.site.parser()
         self._lowest = self.transport
@@ -86,6 +103,8 @@ class ReactorConnection(Protocol):
         if self.peer is UNKNOWN:  # not before: haproxy: learns it from the first bytes
             address = self.transport.getPeer()
             self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
+            if isinstance(self._parser, MeasuredParser):
+                self._parser.tls = tls_version(self.transport)
         if self._closing or self._refusal is not None:
             return  # lingering
         try:
@@ -102,7 +121,10 @@ class ReactorConnection(Protocol):
             self.transport.loseConnection()
             return
         self._parser.finished = True
-        if not self._busy and not self._parser.requests and not self._outgoing:
+        if self.rendering is not None and not self._parser.requests:
+            self.rendering.lost()  # as with twisted.web; what answers only when something happens would never hear of it
+            self.answered(b"", False)
+        elif not self._busy and not self._parser.requests and not self._outgoing:
             self._close()
 
     def writeConnectionLost(self) -> None:
@@ -111,6 +133,8 @@ class ReactorConnection(Protocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.lost.set()
         self.room.set()
+        if self.rendering is not None:
+            self.rendering.lost()
         if self._wire is not None:
             self._wire.gone()
         done = self._closing and not self._outgoing and reason is not None and reason.check(ConnectionDone)
@@ -130,6 +154,16 @@ class ReactorConnection(Protocol):
         """How many have come and not been begun. Any thread."""
         return len(self._parser.requests)
 
+    @property
+    def title(self) -> str:
+        """What is being answered, for people; "" if nothing is."""
+        answered = self.rendering or self.response
+        return answered.title if answered is not None else ""
+
+    def go_on(self) -> None:
+        """It has moved in."""
+        self._go_on()
+
     def _go_on(self) -> None:
         """Hand the next request to a worker, or wait for more."""
         if self._busy or self._closing or self.lost.is_set():
@@ -139,7 +173,7 @@ class ReactorConnection(Protocol):
         elif self._parser.requests:
             self._next()
         elif self._refusal is not None:
-            self.write(self.site.refuse(self._refusal, self.peer, self._parser.method))
+            self.write(self.site.refuse(self._refusal, self.peer, self._parser))
             self._close()
         elif self.leaving == NOW and self._parser.stage == IDLE or self._parser.finished:
             self._close()
@@ -148,6 +182,12 @@ class ReactorConnection(Protocol):
 
     def _next(self) -> None:
         request = self._parser.requests.popleft()
+        if self.site.mounts is not None and self.site.mounts.takes(request.target):
+            self._busy, self.stage = True, BUSY
+            self.rendering = self.site.mounts.rendering(self, request)
+            # Not at once: a client may have sent a hundred of them, and each would be some levels deeper.
+            self.call_later(0, self.rendering.begin)
+            return
         if self.site.is_full(self.crew.backlog):
             self.answered(self.site.overloaded(request, self.peer), False)
             return
@@ -185,7 +225,7 @@ class ReactorConnection(Protocol):
             self.answered(b"", False, response)
         elif self._parser.requests or self._refusal is not None or self._parser.stage != IDLE:
             self._refusal = None
-            self.answered(self.site.refuse(IMPATIENT, self.peer, ""), False, response)
+            self.answered(self.site.impatient(response), False, response)
         else:
             if response is not None:
                 self._late.append(response)
@@ -199,6 +239,11 @@ class ReactorConnection(Protocol):
             self._all_out()
 
     # Output, a piece at a time.
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client has yet to take what was written."""
+        return self._paused or bool(self._outgoing)
 
     def write(self, data: bytes) -> None:
         if data and not self.lost.is_set() and not self._given_up:
@@ -243,6 +288,8 @@ class ReactorConnection(Protocol):
             self.transport.write(bytes(data[:PIECE]))
         if not outgoing:
             self.room.set()
+            if self.rendering is not None and not self._paused:
+                self.rendering.resume()
             if self._closing:
                 self._lose()
             elif self.stage == SENDING and not self._paused:
@@ -251,6 +298,8 @@ class ReactorConnection(Protocol):
 
     def pauseProducing(self) -> None:
         self._paused = True
+        if self.rendering is not None:
+            self.rendering.pause()
 
     def resumeProducing(self) -> None:
         self._paused = False
@@ -326,6 +375,8 @@ class ReactorConnection(Protocol):
             self._refusal = PeerError(408, "the request did not arrive in time")
             self._go_on()
         elif self._closing or self._paused:
+            for response in self._late:
+                response.slow = True
             self.abort()
         else:
             self._close()
@@ -351,6 +402,7 @@ class Turn:
         self._connection, self._request = connection, request
         self._post = connection.mailbox.post
         self._ahead = 0
+        self.since = connection.site.clock()
         self.stamp: Stamp = connection.site.stamp
         self.draining = Last(connection)
         self._response: Response | None = None
@@ -378,6 +430,8 @@ class Turn:
             timeout, clock = connection.site.limits.write_timeout, connection.site.clock
             while not connection.room.wait(timeout):
                 if clock() - connection.since > timeout:
+                    if self._response is not None:
+                        self._response.slow = True
                     self._post(connection.abort)
                     raise Disconnected("the client does not read")
         else:

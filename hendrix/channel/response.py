@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from secrets import token_hex
+from random import Random
 from typing import Any
 
 from twisted.logger import Logger
@@ -22,6 +22,8 @@ log = Logger(namespace="hendrix.crosstown")
 WIRE_TIMEOUT = 30.0
 # A request id that may stand in a log.
 ID = re.compile(r"[\x21-\x7e]{1,128}")
+# Where our own come from: they must differ, and need not be secret. Nobody else's, whom the application might seed.
+ids = Random()
 
 
 class Response(Exchange):
@@ -30,16 +32,19 @@ class Response(Exchange):
     looks for the other's second; if both see both, the dispatcher lets only one of them follow.
 
     :ivar given_up: it takes too long, and the client waits no longer.
+    :ivar slow: its client was cut off, because it did not read.
     :ivar heard: the status that the client had in place of its own; "" if it had its own.
+    :ivar trace: the trace that it is part of, for its tasks, where that is recorded.
     :ivar after: the tasks; ``environ["hendrix.after_response"]``.
     :ivar stays: some of them want the thread that serves it: it waits until the last byte is out.
     :ivar proxy: who is believed to tell its id, and the address that it came from.
     """
 
-    out = closed = gone = given_up = stays = False
+    out = closed = gone = given_up = stays = slow = False
     proxy: tuple[TrustedProxies, str] | None = None
     out_at = 0.0
-    heard = ""
+    heard = _id = ""
+    trace: Any = None
     last: Task | None = None
     _waiter: threading.Event | None = None
 
@@ -52,10 +57,17 @@ class Response(Exchange):
         return self._name()
 
     @property
+    def method(self) -> str:
+        return self._request.method
+
+    @property
     def request_id(self) -> str:
         """X-Request-ID as a trusted proxy has set it, else one of our own; made when it is first asked for (any thread)."""
-        known: str | None = self.__dict__.get("_id")
-        return known or self.__dict__.setdefault("_id", self._given_id() or token_hex(8))
+        return self._id or self._make_id()
+
+    def _make_id(self) -> str:
+        made: str = self.__dict__.setdefault("_id", self._given_id() or f"{ids.getrandbits(64):016x}")
+        return made
 
     def _given_id(self) -> str:
         if self.proxy is None or not self.proxy[0].trusts(self.proxy[1]):

@@ -6,8 +6,9 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from hendrix.channel.noted import Access, Noted, Refused
 from hendrix.channel.response import Response
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.traffic import current
@@ -16,14 +17,30 @@ from hendrix.threads.worker import Worker
 from hendrix.wire.forwarded import TrustedProxies, origin
 from hendrix.wire.http1 import Request, RequestParser
 from hendrix.wire.known import KnownHeads
+from hendrix.wire.measured import MeasuredParser
 from hendrix.wire.response import Stamp, refusal
 from hendrix.wsgi.body import open_body
 from hendrix.wsgi.call import Application, Outlet, Successor
-from hendrix.wsgi.environ import Environ, make_environ
+from hendrix.wsgi.environ import ROUTE, Environ, make_environ
 
 Peer = tuple[str, str]
-# Called once for each response: request, address of the client, status code or "", bytes of content, seconds in the application.
-Access = Callable[[Request, str, str, int, float], None]
+
+# A plain connection leaves the fast lane for the reactor lane, with what it has read. The worker that calls it lets go of it for good.
+Move = Callable[[Any], None]
+
+
+class Measure(Protocol):
+    """Hears of each answer (any thread)."""
+
+    def served(self, environ: Environ, method: str, code: str, received: int, sent: int, waited: float, seconds: float, /) -> object:
+        """The application's: bytes of content, seconds for a thread and from there to the end."""
+
+    def refused(self, method: str, code: str, /) -> object:
+        """One that was made without the application."""
+
+
+# Runs a response of the application to a request that came then, as `Response.run` does, and records it (worker thread).
+Trace = Callable[[Response, Application, Environ, float], bool]
 
 # A socket that has left the fast lane, what is still to be sent, and who has it from now on. Any thread.
 HandOver = Callable[[socket.socket, list[bytes], Successor], None]
@@ -67,11 +84,23 @@ class Limits:
         return (self.keepalive, self.header_timeout, self.body_timeout, self.write_timeout, LINGER)[stage]
 
 
+class Mounts(Protocol):
+    """What is served beside the application, on the reactor thread."""
+
+    def takes(self, target: str, /) -> bool:
+        """Whether this request is for it (any thread)."""
+
+    def rendering(self, connection: Any, request: Request, /) -> Any:
+        """How a connection of the reactor lane answers the request."""
+
+
 @dataclass
 class Site:
     """An application, the environ that its requests start from, and the rules for its clients.
 
+    :ivar access: hears of each response when it is complete, and of all else that the access log has a line for.
     :ivar own: the application for what is under `OWN`.
+    :ivar mounts: what is not the application's; `move` brings a connection that asks for it to the reactor lane.
     """
 
     application: Application
@@ -81,14 +110,18 @@ class Site:
     dispatcher: Dispatcher
     trusted: TrustedProxies | None = None
     access: Access | None = None
+    measure: Measure | None = None
+    trace: Trace | None = None
     hand_over: HandOver | None = None
     own: Application | None = None
+    mounts: Mounts | None = None
+    move: Move | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
     _known: KnownHeads = field(default_factory=KnownHeads)
 
     def parser(self) -> RequestParser:
-        limits = self.limits
-        return RequestParser(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0, known=self._known)
+        limits, make = self.limits, RequestParser if self.access is None else MeasuredParser
+        return make(limits.max_head, limits.max_body, open_body, self.base, persistent=limits.keepalive > 0, known=self._known)
 
     def respond(self, request: Request, peer: Peer, outlet: Outlet, worker: Worker) -> bool:
         """Call the application and send its answer, and run what is to follow on this thread (worker thread).
@@ -96,25 +129,31 @@ class Site:
         True if the outlet has no more to do with the connection.
         """
         worker.requests += 1
-        began = self.clock() if self.access is not None else 0.0
+        measure, trace, since = self.measure, self.trace, outlet.since  # now: the outlet may be another's soon
+        began = self.clock() if measure is not None else 0.0
         environ = make_environ(request, peer)
-        if request.forwarded is not None and self.trusted is not None and self.trusted.trusts(peer[0]):
+        if request.forwarded is not None:
             try:
-                self._believe(self.trusted, request.forwarded, environ)
+                self.believe(request, peer, environ)
             except PeerError as error:
-                return outlet.finish(self.refuse(error, peer, request.method), False)
-        outlet.response = response = Response(request, outlet, self.dispatcher)
+                return outlet.finish(self.decline(request, peer, error), False)
+        access = self.access
+        response = Response(request, outlet, self.dispatcher) if access is None else Noted(request, outlet, self.dispatcher, access)
+        outlet.response = response
         environ["hendrix.after_response"] = response.after
         if self.trusted is not None:
             response.proxy = self.trusted, peer[0]
         current.set(response)
         application = self.application
         if self.own is not None and request.target.startswith(OWN):
-            application = self.own
-        over = response.run(application, environ)
-        if self.access is not None:
+            application, environ[ROUTE] = self.own, OWN
+        received = int(environ["CONTENT_LENGTH"]) if measure is not None and request.content is not None else 0
+        over = response.run(application, environ) if trace is None else trace(response, application, environ, since)
+        if measure is not None:
             code = response.heard or response.code
-            self.access(request, environ.get("REMOTE_ADDR", ""), code, response.sent, self.clock() - began)
+            measure.served(environ, request.method, code, received, response.sent, began - since, self.clock() - began)
+        if access is not None:
+            response.done(environ.get("REMOTE_ADDR", ""))  # type: ignore[attr-defined]
         response.closed = not response.after
         if response.after:  # look again: another thread may have queued a task meanwhile
             if response.stays:
@@ -123,9 +162,12 @@ class Site:
         current.set(None)  # or the thread holds on to all that the request has, until the next one
         return over
 
-    def _believe(self, trusted: TrustedProxies, forwarded: dict[str, str], environ: Environ) -> None:
-        said = origin(trusted, forwarded)
-        environ.update(forwarded)
+    def believe(self, request: Request, peer: Peer, environ: Environ) -> None:
+        """Put what a trusted proxy says of the request into its environ (any thread). Raises PeerError."""
+        if request.forwarded is None or self.trusted is None or not self.trusted.trusts(peer[0]):
+            return
+        said = origin(self.trusted, request.forwarded)
+        environ.update(request.forwarded)
         if said.remote_addr is not None:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = said.remote_addr, ""
         if said.url_scheme is not None:
@@ -135,9 +177,25 @@ class Site:
         if said.server_port is not None:
             environ["SERVER_PORT"] = said.server_port
 
-    def refuse(self, error: PeerError, peer: Peer, method: str) -> bytes:
-        """The answer to what could not be parsed, but for its method perhaps; the connection ends with it."""
-        return self._logged(NOT_A_REQUEST, peer, error, refusal(error, self.stamp, bare=method == "HEAD"))
+    def refuse(self, error: PeerError, peer: Peer, parser: RequestParser) -> bytes:
+        """The answer to what could not be parsed, or not to its end; the connection ends with it."""
+        request = parser.unfinished
+        if request is not None and isinstance(parser, MeasuredParser):
+            request.received = parser.received
+        return self._logged(request or NOT_A_REQUEST, parser.method, peer, error, self._refusal(error, parser.method))
+
+    def decline(self, request: Request, peer: Peer, error: PeerError) -> bytes:
+        """The answer to a request that was parsed, and yet cannot be answered; the connection ends with it."""
+        return self._logged(request, request.method, peer, error, self._refusal(error, request.method))
+
+    def impatient(self, response: Response | None) -> bytes:
+        """The answer to a client that was let in, and has sent more before it heard so."""
+        if response is not None:
+            response.heard = str(IMPATIENT.status)
+        return self._refusal(IMPATIENT, "")
+
+    def _refusal(self, error: PeerError, method: str) -> bytes:
+        return refusal(error, self.stamp, bare=method == "HEAD")
 
     def is_full(self, waiting: int) -> bool:
         """Whether so many jobs in the crew's queue are too many: requests count, and not the tasks that stand among them."""
@@ -147,11 +205,14 @@ class Site:
         """The answer when the backlog is full; the connection ends with it."""
         if request.content is not None:
             request.content.close()
-        return self._logged(request, peer, OVERLOADED, refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD"))
+        answer = refusal(OVERLOADED, self.stamp, RETRY_AFTER, bare=request.method == "HEAD")
+        return self._logged(request, request.method, peer, OVERLOADED, answer)
 
-    def _logged(self, request: Request, peer: Peer, error: PeerError, answer: bytes) -> bytes:
+    def _logged(self, request: Request, method: str, peer: Peer, error: PeerError, answer: bytes) -> bytes:
         if self.access is not None:
-            self.access(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2]), 0.0)
+            self.access(Refused(request, peer[0], str(error.status), len(answer.partition(b"\r\n\r\n")[2])))
+        if self.measure is not None:
+            self.measure.refused(method, str(error.status))
         return answer
 
 

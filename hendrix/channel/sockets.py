@@ -35,6 +35,7 @@ from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.handed_over import handed_over
 from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
+from hendrix.root import check_root
 
 log = Logger(namespace="hendrix.sockets")
 
@@ -44,7 +45,6 @@ AS_IT_IS, AGAIN = "as it is", "again"
 KERNEL_BACKLOG = 1024
 
 
-@implementer(IProtocolNegotiationFactory)
 class Reception(Factory):
     """The factory of a port. It is given to the endpoint before the application is there, and learns then what makes its protocols."""
 
@@ -53,6 +53,11 @@ class Reception(Factory):
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
         return self.build(addr)
+
+
+@implementer(IProtocolNegotiationFactory)
+class HttpReception(Reception):
+    """The same for HTTP."""
 
     def acceptableProtocols(self) -> list[bytes]:
         """For ALPN (RFC 7301). Without an answer Twisted ends the handshake of every client that asks, as browsers and curl do."""
@@ -114,12 +119,23 @@ class Sockets(Service):
     """Binds the endpoints.
 
     :param listen: descriptions, or endpoints.
+    :param blame: what the user wrote, to begin an error with, but for the endpoint.
+    :ivar on_renew: called when keys and certificates are read again: others have some, too.
     """
 
     name = "sockets"
 
-    def __init__(self, reactor: Any, listen: Sequence[str | IStreamServerEndpoint]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        listen: Sequence[str | IStreamServerEndpoint],
+        *,
+        reception: Callable[[], Reception] = HttpReception,
+        blame: str = "--listen={}",
+    ) -> None:
         self._reactor, self._listen = reactor, listen
+        self._reception, self._blame = reception, blame
+        self.on_renew: list[Callable[[], object]] = []
         self.listeners: list[Listener] = []
         self._waiting: list[tuple[list[object], Deferred[None]]] = []
 
@@ -134,6 +150,7 @@ class Sockets(Service):
 
     def privilegedStartService(self) -> None:
         """Bind. Raises `ConfigurationError` for what fails at once."""
+        check_root()
         for one in self._listen:
             if isinstance(one, str) and (endpoints := handed_over(self._reactor, one)) is not None:
                 for endpoint in endpoints:
@@ -155,7 +172,7 @@ class Sockets(Service):
     def _bind(self, one: str | IStreamServerEndpoint, name: str = "") -> None:
         name = name or _name(one)
         endpoint = self._endpoint(one, name)
-        reception = Reception()
+        reception = self._reception()
 
         def bound(port: IListeningPort) -> None:
             if hasattr(port, "stopReading"):
@@ -169,7 +186,7 @@ class Sockets(Service):
             self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
 
         def failed(reason: Failure) -> None:
-            raise _explain(name, reason.value) from None
+            raise _explain(self._blame.format(name), reason.value) from None
 
         self.wait_for(maybeDeferred(endpoint.listen, reception).addCallbacks(bound, failed))
 
@@ -192,7 +209,7 @@ class Sockets(Service):
         except ConfigurationError:
             raise
         except Exception as error:
-            raise ConfigurationError(f"--listen={name}: {error}; see the endpoint strings in Twisted's documentation") from None
+            raise ConfigurationError(f"{self._blame.format(name)}: {error}; see the endpoint strings in Twisted's documentation") from None
 
     def renew_certificates(self) -> None:
         """Read keys and certificates again. Those that cannot be read now, since the process is no longer root perhaps, stay in use."""
@@ -202,6 +219,8 @@ class Sockets(Service):
                     listener.certificates.renew()
                 except ConfigurationError as error:
                     log.error("{error}; the certificate that was read before stays in use", error=error)
+        for renew in self.on_renew:
+            renew()
 
     def write_port_file(self, name: str) -> None:
         """The addresses, a line for each; written in one go."""
@@ -242,12 +261,12 @@ def _name(one: str | IStreamServerEndpoint) -> str:
     return one if isinstance(one, str) else getattr(one, "description", type(one).__name__)
 
 
-def _explain(name: str, error: BaseException | None) -> ConfigurationError:
+def _explain(blame: str, error: BaseException | None) -> ConfigurationError:
     cause = error.socketError if isinstance(error, CannotListenError) else error
     if isinstance(cause, OSError):
         hint = {
             errno.EACCES: "use a port above 1023 or a directory of your own, or start as root with --uid",
             errno.EADDRINUSE: "stop what listens there, or choose another port",
         }
-        return ConfigurationError(f"--listen={name}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
-    return ConfigurationError(f"--listen={name}: {error}")
+        return ConfigurationError(f"{blame}: {cause.strerror or cause}; {hint.get(cause.errno or 0, 'choose another address')}")
+    return ConfigurationError(f"{blame}: {error}")

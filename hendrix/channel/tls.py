@@ -148,3 +148,11 @@ def _read(flag: str, name: str) -> str:
         return Path(name).read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise ConfigurationError(f"{flag}={name}: {error.strerror}; give a file in PEM that this user may read") from None
+
+
+def tls_version(transport: Any) -> str:
+    """The version that the two sides agreed on, as "TLSv1.3"; "" if the transport has none, or another kind of it."""
+    try:
+        return str(transport.getHandle().get_protocol_version_name())
+    except Exception:  # a transport without handle, or one whose handle is a socket
+        return ""

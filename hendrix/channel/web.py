@@ -22,9 +22,11 @@ from hendrix.channel.crew_service import CrewService
 from hendrix.channel.fast import Acceptor, FastLane
 from hendrix.channel.fast_connection import FastConnection
 from hendrix.channel.health import Attentive, AttentiveReactor, Health
+from hendrix.channel.moving import move
+from hendrix.channel.noted import Access
 from hendrix.channel.overtime import Overtime
 from hendrix.channel.reactor_lane import ReactorConnection
-from hendrix.channel.site import LAST, NOW, Access, Limits, Peer, Site
+from hendrix.channel.site import LAST, NOW, Limits, Measure, Mounts, Peer, Site, Trace
 from hendrix.channel.sockets import Listener, Sockets
 from hendrix.channel.wires import Board
 from hendrix.crosstown.service import CrosstownService
@@ -51,11 +53,14 @@ class Web(Service):
 
     :param load: imports the application; gives it with its name.
     :param access: called for each response.
+    :param measure: hears of each, too.
+    :param trace: records each.
     :param grace: seconds for requests in flight when it is stopped.
     :param health: the path where it is asked whether more requests should come.
     :param ready: whether the rest of the tree is up, for that; called on any thread.
     :param request_timeout: seconds that the application has for a request; 0 is no limit.
     :param shared: other processes serve the same sockets.
+    :param mounts: what is served beside the application, once that is loaded.
     :param beside: makes the application that is asked under `site.OWN`, of the one that has the rest.
     :ivar app_name: what the application is called.
     :ivar patient: drain patiently; may be taken back during the drain.
@@ -82,20 +87,24 @@ class Web(Service):
         grace: float,
         port_file: str | None,
         access: Access | None = None,
+        measure: Measure | None = None,
+        trace: Trace | None = None,
         request_timeout: float = 0,
         shared: bool = False,
         health: str | None = None,
         ready: Callable[[], bool] = lambda: True,
         beside: Callable[[Application], Application] | None = None,
+        mounts: Mounts | None = None,
     ) -> None:
-        self._beside = beside
+        self._beside, self._mounts = beside, mounts
         self._shared = shared
         self._overtime = Overtime(request_timeout, reactor.callLater) if request_timeout else None
         self._request_timeout = request_timeout
         self._stamp = Stamp(server_header)
         self._reactor, self._sockets, self._crew, self._crosstown, self._load = reactor, sockets, crew, crosstown, load
         self.app_name = app_name
-        self._limits, self._grace, self._port_file, self._access = limits, grace, port_file, access
+        self._limits, self._grace, self._port_file = limits, grace, port_file
+        self._access, self._measure, self._trace = access, measure, trace
         self._health, self._ready = Health(health, self._trouble) if health else None, ready
         self._trusted = TrustedProxies(trusted) if trusted else None
         self._fast: set[FastConnection] = set()
@@ -111,8 +120,15 @@ class Web(Service):
         return f"{self.app_name} on {self._sockets.describe()}"
 
     def numbers(self) -> dict[str, int]:
-        crew = self._crew.crew
-        return {"connections": len(self._fast) + len(self._slow), "requests": crew.requests if crew else 0}
+        crew, fast, slow = self._crew.crew, len(self._fast), list(self._slow)
+        secure = sum(connection.secure for connection in slow)
+        return {
+            "connections": fast + len(slow),
+            "fast_lane": fast,
+            "reactor_lane": len(slow),
+            "tls": secure,
+            "requests": crew.requests if crew else 0,
+        }
 
     @property
     def connections(self) -> list[FastConnection | ReactorConnection]:
@@ -131,7 +147,9 @@ class Web(Service):
         assert dispatcher is not None
         for listener in self._sockets.listeners:
             base, hand_over = self._base(listener), partial(self._mailbox.post, self._board.connect)
-            site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, self._access, hand_over)
+            site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, hand_over=hand_over)
+            site.access, site.measure, site.trace = self._access, self._measure, self._trace
+            site.mounts, site.move = self._mounts, partial(self._mailbox.post, self._move, site)
             if self._beside is not None:
                 site.own = self._beside(application)
             self._serve(listener, site)
@@ -165,12 +183,7 @@ class Web(Service):
             acceptor.start()
             return
 
-        def build(address: object) -> ReactorConnection:
-            if self._health is not None:
-                return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
-            return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
-
-        listener.reception.build = build
+        listener.reception.build = lambda address: self._on_the_reactor_lane(site)
         if hasattr(listener.port, "startReading"):
             listener.port.startReading()
 
@@ -186,6 +199,16 @@ class Web(Service):
         except Exception:
             log.failure("a new connection cannot be served")
             connection.fail()
+
+    def _on_the_reactor_lane(self, site: Site) -> ReactorConnection:
+        crew = self._crew.crew
+        assert crew is not None
+        if self._health is not None:
+            return AttentiveReactor(site, crew, self._mailbox, self._slow, self._reactor, self._health)
+        return ReactorConnection(site, crew, self._mailbox, self._slow, self._reactor)
+
+    def _move(self, site: Site, fast: FastConnection) -> None:
+        move(fast, self._on_the_reactor_lane(site), self._reactor)
 
     def _trouble(self) -> str:
         """Why no more requests should come, "" if they may (any thread)."""
@@ -284,9 +307,8 @@ class Web(Service):
 
     def _cut(self, seconds: float) -> None:
         for connection in self.connections:
-            response = connection.response
-            if response is not None:
-                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=response.title)
+            if connection.title:
+                log.warn("cut after {seconds:g} s: {request}", seconds=round(seconds, 1), request=connection.title)
             _try(connection.cut)
 
 

@@ -18,26 +18,27 @@ from hendrix.client import Client, CommandError, connect
 PATIENCE = 10.0
 
 
-class Asking(usage.Options):
-    """The options of such a command."""
-
-    optParameters = [
-        ["control", None, None, "The control socket of the hendrix that is meant."],
-        ["pidfile", None, None, "Its pid file."],
-    ]
-    takes: tuple[str, ...] = ()
+class OneLine(usage.Options):
+    """The options of a command, which may stand anywhere. A mistake is one line, with the nearest option."""
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         words = list(sys.argv[1:] if options is None else options)
         try:
             given, rest = getopt.gnu_getopt(words, self.shortOpt, self.longOpt)  # options may stand anywhere
             words = [*(f"{name}={value}" if f"{name[2:]}=" in self.longOpt else name for name, value in given), "--", *rest]
-        except getopt.GetoptError:
-            pass  # it comes again, and is explained
-        try:
-            super().parseOptions(words)
-        except usage.UsageError as error:
+        except getopt.GetoptError as error:
             raise usage.UsageError(_one_line(error, self)) from None
+        super().parseOptions(words)
+
+
+class Asking(OneLine):
+    """The options of a command that talks to a running hendrix."""
+
+    optParameters = [
+        ["control", None, None, "The control socket of the hendrix that is meant."],
+        ["pidfile", None, None, "Its pid file."],
+    ]
+    takes: tuple[str, ...] = ()
 
     def parseArgs(self, *words: str) -> None:
         if len(words) > len(self.takes):
@@ -79,11 +80,10 @@ def _names(options: usage.Options) -> list[str]:
     return sorted(name.rstrip("=") for name in options.longOpt if name.rstrip("=") not in ("version", "help"))
 
 
-def _one_line(error: usage.UsageError, options: usage.Options) -> str:
-    cause = error.__context__
-    if not isinstance(cause, getopt.GetoptError) or not cause.opt or any(name.startswith(cause.opt) for name in _names(options)):
+def _one_line(error: getopt.GetoptError, options: usage.Options) -> str:
+    if not error.opt or any(name.startswith(error.opt) for name in _names(options)):
         return str(error)
-    near = difflib.get_close_matches(cause.opt, _names(options), 1)
-    return f"--{cause.opt}: there is no such option; " + (
+    near = difflib.get_close_matches(error.opt, _names(options), 1)
+    return f"--{error.opt}: there is no such option; " + (
         f"did you mean --{near[0]}?" if near else "there is --" + ", --".join(_names(options))
     )

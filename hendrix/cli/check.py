@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
@@ -26,7 +27,17 @@ def run(words: Sequence[str]) -> None:
         sockets = root.getServiceNamed("sockets")
         assert isinstance(sockets, Sockets)
         sockets.check()
+        status: Any = root.namedServices.get("status")
+        if status is not None:
+            status.check()
         _, name = load(settings)
+        if settings.serve:
+            for server in root.getServiceNamed("servers"):
+                server.check()
+        if settings.mount:
+            from hendrix.channel.resources import Resources
+
+            Resources(settings.mount).load()
     except ConfigurationError as error:
         raise SystemExit(explain(error)) from None
     print(render(data(root)) + f"\n{name} is loaded, and its endpoints can be made")

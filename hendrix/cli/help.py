@@ -12,8 +12,8 @@ Without a command it serves in the foreground, short for twistd --nodaemon
 --pidfile= hendrix [options]; the options of twistd are understood too, such as
 --reactor=uvloop, --logfile=FILE, --pidfile=FILE and --uid=USER: see twistd --help.
 
-tree, stats, threads, workers, reload and stop talk to the hendrix that was
-started in this directory, or to that of --control=PATH or --pidfile=FILE.
+tree, stats, threads, profile, workers, reload and stop talk to the hendrix that
+was started in this directory, or to that of --control=PATH or --pidfile=FILE.
 """
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from twisted.python import usage
-
+from hendrix.cli.asking import OneLine
 from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.tokens import sign
 
 
-class Options(usage.Options):
+class Options(OneLine):
     synopsis = "TOPIC ... [options]"
     optParameters = [
         ["seconds", None, 3600.0, "How long it is valid.", float],

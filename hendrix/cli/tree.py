@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from twisted.python import usage
 
 from hendrix.cli.asking import Asking, ask
 from hendrix.client import Client, CommandError
-from hendrix.options import Options as Serving
+from hendrix.options import TABLE, Options as Serving, flag
 from hendrix.service import makeService
 from hendrix.tree import data, render
 
@@ -34,7 +35,7 @@ class Options(Asking):
 
 def run(words: Sequence[str]) -> None:
     """Print it. Options of serving ask for what would run: nothing is bound, imported or started."""
-    if any(word.startswith("-") and not word.startswith(ASKING) for word in words):
+    if any(word.startswith("-") and not word.startswith(ASKING) and not _means_asking(word) for word in words):
         serving = Serving()
         serving.parseOptions(words)
         print(render(data(makeService(serving))))
@@ -48,6 +49,13 @@ def run(words: Sequence[str]) -> None:
             print(json.dumps(ask(client, "tree"), indent=2))
         else:
             print(render(ask(client, "tree")))
+
+
+def _means_asking(word: str) -> bool:
+    """Of a slip: whether an option of asking is nearest. They say so."""
+    name, flags = word.partition("=")[0], [flag(one) for one in TABLE]
+    known = any(one.startswith(name) for one in flags)
+    return not known and difflib.get_close_matches(name, [*ASKING, *flags], 1, 0.7)[:1] in [[one] for one in ASKING]
 
 
 def live(client: Client, every: float) -> None:

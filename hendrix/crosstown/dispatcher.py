@@ -27,7 +27,7 @@ from hendrix.crosstown.counts import Counts
 from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.jobs import Crew, Follow, Lane, Place
 from hendrix.crosstown.processes import NoProcesses, Pool, RemoteTraceback
-from hendrix.crosstown.task import FAILED, NO_GO, Response, Task, name_of
+from hendrix.crosstown.task import FAILED, Response, Task, name_of
 
 log = Logger(namespace="hendrix.crosstown")
 
@@ -146,7 +146,7 @@ class Dispatcher:
         self._pending.discard(response)
         lane.places += 1
         self.running.add(task)
-        self.counts.started(task.started - max(task.queued, response.out_at))
+        self.counts.started(task, max(task.queued, response.out_at))
         return task
 
     def _follow(self, response: Response, serving: bool, here: bool) -> Task | None:
@@ -254,9 +254,9 @@ class Dispatcher:
             self._held.pop(task, None)
             if began:
                 self.running.add(task)
-                self.counts.started(task.started - task.queued)
+                self.counts.started(task, task.queued)
             elif not self._over:
-                self.counts.cancelled += 1
+                self.counts.dropped(task)
         return began
 
     def call(self, task: Task, lane: Lane | None = None) -> None:
@@ -282,10 +282,7 @@ class Dispatcher:
         with self._lock:
             if task in self.running:
                 self.running.discard(task)
-                if task.state == FAILED:
-                    self.counts.failed += 1
-                else:
-                    self.counts.done += 1
+                self.counts.ended(task)
             if lane is not None:
                 if lane.waiting:
                     # Its place is for the next, which stands in line: requests have waited, too.
@@ -313,17 +310,14 @@ class Dispatcher:
             task.stop(code)
         except Exception:
             log.failure("what hears that the status stopped the task {name} raised", name=task.name)
-        self._drop(task, stopped=task.state == NO_GO)
+        self._drop(task)
 
-    def _drop(self, task: Task, stopped: bool = False) -> None:
+    def _drop(self, task: Task) -> None:
         """It will never run: the gate stopped it, or it was cancelled."""
         task.response = None
         with self._lock:
             self._held.pop(task, None)
-            if stopped:
-                self.counts.gated += 1
-            else:
-                self.counts.cancelled += 1
+            self.counts.dropped(task)
 
     # The service.
 
@@ -337,6 +331,12 @@ class Dispatcher:
         with self._lock:
             queued = len(self._held) + sum(len(response.after) for response in self._pending)
             return {"queued": queued, "running": len(self.running), **self.counts.numbers()}
+
+    def tasks(self) -> tuple[list[Task], list[Task]]:
+        """Those that run, and those that have not begun, as far as they are known by name (any thread)."""
+        with self._lock:
+            pending = [task for response in self._pending for task in response.after if isinstance(task, Task)]
+            return list(self.running), [*self._held, *pending]
 
     @property
     def idle(self) -> bool:
@@ -358,7 +358,8 @@ class Dispatcher:
                 lane.waiting.clear()
             self._held.clear()
             cancelled = [task for task in tasks if task.cancel()]
-            self.counts.cancelled += len(cancelled)
+            for task in cancelled:
+                self.counts.dropped(task)
         return cancelled
 
     def overdue(self) -> list[Task]:

@@ -18,6 +18,7 @@ from hendrix.crosstown import traffic
 from hendrix.crosstown.dispatcher import Dispatcher
 from hendrix.crosstown.jobs import Crew
 from hendrix.crosstown.processes import Processes
+from hendrix.crosstown.tallies import Tallies
 from hendrix.crosstown.traffic import report
 
 log = Logger(namespace="hendrix.crosstown")
@@ -37,11 +38,21 @@ class CrosstownService(Service):
     :param threads: tasks that run on it at a time.
     :param grace: seconds that tasks have to end when it is stopped; those not begun by then are logged by name.
     :param processes: worker processes for tasks that ask for one, at most.
+    :param tallies: counts the tasks by their names.
     """
 
     name = "crosstown"
 
-    def __init__(self, reactor: Any, crew: Callable[[], Crew | None], threads: int, grace: float, processes: int = 0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        crew: Callable[[], Crew | None],
+        threads: int,
+        grace: float,
+        processes: int = 0,
+        tallies: Tallies | None = None,
+    ) -> None:
+        self._tallies = tallies
         self._reactor, self._crew, self._threads, self._grace = reactor, crew, threads, grace
         self._pool = Processes(processes) if processes else None
         self.dispatcher: Dispatcher | None = None
@@ -69,6 +80,7 @@ class CrosstownService(Service):
         crew = self._crew()
         assert crew is not None
         self.dispatcher = Dispatcher(crew, self._threads, pool=self._pool, patience=min(self._threads, crew.size - 1))
+        self.dispatcher.counts.tallies = self._tallies
         self.dispatcher.on_error = report
         # twistd has Twisted's own way of pickling methods, from before Python had one, and that breaks class methods: those of a task for
         # a worker process, and the one in each result of Django's tasks.

@@ -159,6 +159,11 @@ class Task:
         self.started, self.thread = time.monotonic(), threading.get_ident()
         return True
 
+    def within(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Call something else in the context in which the function is going to run. Before `call`."""
+        assert self._context is not None
+        return self._context.run(call, *args)
+
     def call(self) -> None:
         """Call the function; keeps what it returns or raises. After `begin`."""
         context, function = self._context, self._function

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,6 @@ class HendrixDeploy:
         self.hendrix: Supervisor | None = None
         self.reactor = reactor if reactor is not None else _installed_reactor()
         self._given = given
-        self._beside: Callable[[WSGIApplication], WSGIApplication] | None = None
         self._warn(key for key, value in given.items() if key not in OWN and key not in TABLE and value not in (None, False))
         if threadpool is not None:
             warnings.warn("HendrixDeploy: threadpool is not used; give the option threads", stacklevel=3 if self.is_secure else 2)
@@ -81,20 +80,10 @@ class HendrixDeploy:
     def addHendrix(self) -> None:
         """Make ``self.hendrix``."""
         settings = self.make_settings()
-        if self.resources and settings.workers:
-            raise ConfigurationError(
-                f"workers={settings.workers}: one process serves the resources, beside the application; give workers=0"
-            )
-        hendrix = makeService(settings, reactor=self.reactor, wrap=self._loaded)
+        hendrix = makeService(settings, reactor=self.reactor, wrap=self._loaded, resources=self.resources)
         if hendrix.outcome is not None:
             hendrix.outcome.started()  # here an error is raised, not the end of the process, unless `run` says so
             hendrix.outcome = None
-        if self.resources:
-            from hendrix.wsgi.resources import Resources
-
-            node = Resources(self.reactor, self.resources, settings.grace)
-            hendrix.addService(node)
-            self._beside = node.beside
         for name, service in self.services:
             IService(service).setName(name)
             hendrix.addService(service)
@@ -163,7 +152,7 @@ class HendrixDeploy:
 
     def _loaded(self, application: WSGIApplication) -> WSGIApplication:
         self.application = application
-        return self._beside(application) if self._beside else application
+        return application
 
     def _warn(self, unknown: Iterable[str]) -> None:
         for key in unknown:

@@ -27,6 +27,7 @@ from hendrix.crosstown.gate import DEFAULT, parse
 from hendrix.crosstown.task import NoGo, Task, TaskCancelled
 from hendrix.crosstown.traffic import Following, NoResponse, alone, current
 from hendrix.django.commit import OnCommit
+from hendrix.django.everywhere import Everywhere
 from hendrix.django.later import later
 from hendrix.django.results import Result, change, store
 from hendrix.django.surroundings import in_language_and_time_zone
@@ -53,7 +54,7 @@ class CrosstownTasks:
     - ``on_commit``: wait for the commit of a transaction that is open. Default True.
     - ``database``: the alias of the database whose transaction is meant. Default "default".
     - ``no_go_status_codes``: as `crosstown_traffic` has it. Default 4xx and 5xx.
-    - ``results``: how many results of ended tasks are kept in the process. Default 1000.
+    - ``results``: how many results of ended tasks are kept, in the process and in the hub. Default 1000.
     """
 
     api: Api
@@ -76,6 +77,7 @@ class CrosstownTasks:
         self._outside, self._on_commit, self._database = options["outside"], options["on_commit"], options["database"]
         self._no_go = parse(options["no_go_status_codes"])
         self._results = store(self.api.base.__name__, alias, options["results"])
+        self._everywhere = Everywhere(self.api.base, self.api.base.__name__.removesuffix(".base"), alias, options["results"])
 
     def check(self, **kwargs: Any) -> list[Any]:
         """Django's system check."""
@@ -85,11 +87,11 @@ class CrosstownTasks:
         return found
 
     def get_result(self, result_id: str) -> Result:
-        """A copy of the result as it is now; any thread of the process that has enqueued it.
+        """A copy of the result as it is now; any thread of any process of the site, and with HENDRIX_CONTROL also outside of it.
 
         :raises TaskResultDoesNotExist: it is not known, or no longer.
         """
-        result = self._results.get(result_id)
+        result = self._results.get(result_id) or self._everywhere.ask(result_id)
         if result is None:
             raise self.api.exceptions.TaskResultDoesNotExist(result_id)
         return result
@@ -121,6 +123,7 @@ class CrosstownTasks:
         self._results.add(result)
         job = Job(self, result)
         if self._on_commit and connections[self._database].in_atomic_block:
+            self._everywhere.tell(result, first=True)
             connections[self._database].on_commit(OnCommit(job, partial(self._place, job, response)))
         else:
             self._place(job, response)
@@ -128,6 +131,7 @@ class CrosstownTasks:
 
     def _place(self, job: Job, response: Following | None) -> None:
         change(job.task_result, enqueued_at=timezone.now())
+        self._everywhere.tell(job.task_result, first=True)
         self.send("task_enqueued", job.task_result)
         if response is not None:
             response.follow_with(job)
@@ -156,6 +160,7 @@ class CrosstownTasks:
         with self._results.lock:
             change(result, status=states.RUNNING, started_at=now, last_attempted_at=now)
             result.worker_ids.append(f"{os.getpid()}.{threading.get_native_id()}")
+            self._everywhere.tell(result)
         try:
             self.send("task_started", result)
             context = (self.api.base.TaskContext(task_result=result),) if result.task.takes_context else ()
@@ -183,6 +188,7 @@ class CrosstownTasks:
                 result.errors.append(self.api.base.TaskError(exception_class_path=path, traceback=trace))
             change(result, status=status, finished_at=timezone.now())
             self._results.end(result)
+            self._everywhere.tell(result, ended=True)
 
     def send(self, signal: str, result: Result) -> None:
         """Tell the receivers of one of the three signals of tasks."""

@@ -16,7 +16,7 @@ _MODULE_OF = {
     "WouldWait": "reply",
     "broadcast": "hendrix5",
     "accept": "admission",
-    "close_for": "admission",
+    "close_for": "orders",
     "consumer": "facade",
     "enqueue": "facade",
     "history": "facade",
@@ -26,13 +26,13 @@ _MODULE_OF = {
     "publish": "facade",
     "register_followup": "hendrix5",
     "send": "hendrix5",
-    "send_to": "admission",
+    "send_to": "orders",
     "topic": "facade",
 }
 __all__ = sorted(_MODULE_OF)
 
 if TYPE_CHECKING:
-    from hendrix.hey_joe.admission import NotServed as NotServed, accept as accept, close_for as close_for, send_to as send_to
+    from hendrix.hey_joe.admission import NotServed as NotServed, accept as accept
     from hendrix.hey_joe.branch import NoHub as NoHub, NotDurable as NotDurable
     from hendrix.hey_joe.declared import Event as Event
     from hendrix.hey_joe.facade import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from hendrix.hey_joe.hendrix5 import broadcast as broadcast, register_followup as register_followup, send as send
     from hendrix.hey_joe.message import BadPayload as BadPayload
+    from hendrix.hey_joe.orders import close_for as close_for, send_to as send_to
     from hendrix.hey_joe.reply import WouldWait as WouldWait
     from hendrix.hey_joe.topics import BadTopic as BadTopic
 else:

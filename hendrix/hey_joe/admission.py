@@ -10,11 +10,11 @@ The rules:
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from hendrix.crosstown.traffic import current as response_here
@@ -28,6 +28,21 @@ from hendrix.hey_joe.topics import check_pattern
 Environ = Mapping[str, Any]
 
 PORTS = {"http": ":80", "https": ":443"}
+
+
+class Trial(Protocol):
+    """Who holds connections for a test."""
+
+    max_message: int
+    heartbeat: float
+
+    def let_in(
+        self, kind: str, terms: Terms, path: str, user: Any, key: str | None, state: Any, error: PeerError | None, subprotocol: str
+    ) -> Any: ...
+
+
+#: That of the test that runs here; None elsewhere.
+trial: ContextVar[Trial | None] = ContextVar("trial", default=None)
 
 
 class NotServed(LocalError):
@@ -79,8 +94,10 @@ def accept(
     """
     environ = environ_of(request)
     response: Any = response_here.get()
-    house = connections.current
-    if house is None or response is None or environ.get("hendrix.after_response") is not response.after:
+    held = trial.get()
+    house: Any = connections.current if held is None else held
+    served = held is not None or (response is not None and environ.get("hendrix.after_response") is response.after)
+    if house is None or not served:
         raise NotServed("hey_joe.accept: this request is not served by hendrix, or it is not the one that is being answered here")
     user, key = identity(user)
     query = parse_qs(environ.get("QUERY_STRING", ""))
@@ -99,7 +116,11 @@ def accept(
     )
     error = None if from_here(environ, tuple_of(origins)) else PeerError(403, "the page that asks is of another origin")
     path = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
-    common = (house, terms, path, user, key, {} if state is None else state, error)
+    about = (terms, path, user, key, {} if state is None else state, error)
+    if held is not None:
+        let_in: Connection = held.let_in(_kind(environ), *about, subprotocol=_subprotocol(environ, tuple_of(subprotocols)))
+        return let_in
+    common = (house, *about)
     connection = None
     if "HTTP_UPGRADE" in environ:
         connection = _websocket(environ, common, tuple_of(subprotocols), compress)
@@ -127,6 +148,17 @@ def _websocket(environ: Environ, common: tuple[Any, ...], subprotocols: tuple[st
         return WebSocket(*common[:-1], error)
     subprotocol = next((name for name in asked.subprotocols if name in subprotocols), "")
     return WebSocket(*common, asked=asked, subprotocol=subprotocol)
+
+
+def _kind(environ: Environ) -> str:
+    """What the client of a test asks for. Test clients make no handshakes."""
+    stream = "text/event-stream" in environ.get("HTTP_ACCEPT", "") and "HTTP_UPGRADE" not in environ
+    return "event stream" if stream else "WebSocket"
+
+
+def _subprotocol(environ: Environ, spoken: tuple[str, ...]) -> str:
+    wanted = [name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
+    return next((name for name in wanted if name in spoken), "")
 
 
 def environ_of(request: Any) -> Environ:
@@ -159,43 +191,9 @@ def identity(user: Any) -> tuple[Any, str | None]:
     """A user, and what it is known by. A lazy one, as Django's request has, is asked for now: it would hold on to its request."""
     key = getattr(user, "pk", user)
     wrapped = getattr(user, "_wrapped", None)
-    return (user if wrapped is None else wrapped), None if key is None else repr(key)
+    return (user if wrapped is None else wrapped), None if key is None else str(key)
 
 
 def _name(user: Any) -> str | None:
     get_username = getattr(user, "get_username", None)
     return str(get_username()) or None if callable(get_username) else None
-
-
-def send_to(id: str, data: Any) -> None:
-    """Send something to the connection with this id, in whatever process it is, as ``ws.send`` does. Any thread. If it is gone, nothing
-    happens.
-
-    :raises NotServed: this is no process of hendrix.
-    """
-    house = _house("send_to")
-    connection = house.open.get(id)
-    if connection is not None:
-        connection.send(data)
-    else:
-        house.tell({"id": id, "bytes": b64encode(data).decode()} if isinstance(data, bytes) else {"id": id, "data": data})
-
-
-def close_for(user: Any = None, *, id: str | None = None, code: int = 1008, reason: str = "logged out") -> None:
-    """Close all connections of a user, or the one with this id, in whatever process they are. Any thread.
-
-    :param user: as given to `accept`, or its primary key.
-    :raises NotServed: this is no process of hendrix.
-    :raises ValueError: nobody is meant.
-    """
-    key = identity(user)[1]
-    if key is None and id is None:
-        raise ValueError("hey_joe.close_for: give a user who has a primary key, or the id of a connection")
-    _house("close_for").tell({"close": code, "reason": reason, "id": id, "user": key})
-
-
-def _house(name: str) -> connections.Connections:
-    house = connections.current
-    if house is None:
-        raise NotServed(f"hey_joe.{name}: this is no process of hendrix that serves connections")
-    return house

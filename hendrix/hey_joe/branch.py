@@ -14,6 +14,7 @@ For whoever publishes (any thread; returns at once): `Branch.publish`, `Branch.e
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -81,7 +82,7 @@ class Branch:
         uplink.received, uplink.lost, uplink.room = self._received, self.close, self._drain
         self._take: dict[str, Callable[..., None]] = {
             "message": self._message, "gap": self._gap, "part": self._part, "joined": self._joined, "answer": self._answer,
-            "reply": self._answered, "job": self._job,
+            "reply": self._answered, "job": self._job, "sync": lambda number: self.tell(["synced", number]),
         }  # fmt: skip
 
     # Any thread.
@@ -133,6 +134,16 @@ class Branch:
         if not self._put(["enqueue", queue, number, then, float(expires), key, text], len(text)) and number is not None:
             self._answered(number, False, f"{queue}: the message was lost: {OVERLOAD}")
 
+    def keep_result(self, store: str, id: str, values: Any, keep: int | None = None) -> None:
+        """Have the hub keep a result, or the newest values of one, see `results`. Returns at once.
+
+        :param keep: it has ended, and so many that have are kept in the store.
+        :raises BadPayload: the values are no JSON, or too large; nothing is sent.
+        :raises NoHub: the process ends.
+        """
+        text = encoded(store, values)
+        self._put(["result", store, id, keep, text], len(text))
+
     def _put(self, entry: Entry, size: int = 0) -> bool:
         if not self.alive:
             raise NoHub("the hub has gone: this process is about to end")
@@ -161,6 +172,18 @@ class Branch:
     def history(self, topic: str) -> Deferred[list[Message]]:
         """The messages that are kept of the topic."""
         return self._ask("history", check_topic(topic, own=True))
+
+    def result(self, store: str, id: str) -> Deferred[dict[str, Any] | None]:
+        """What the hub keeps of a result: its values; None for one that is not there, or no longer. ``lost_at`` is among them, in seconds
+        since 1970, if its process has ended before it did."""
+
+        def values(found: list[Any]) -> dict[str, Any] | None:
+            if not found:
+                return None
+            first, last, lost_at = found
+            return {**json.loads(first), **json.loads(last), **({} if lost_at is None else {"lost_at": lost_at})}
+
+        return self._ask("result", [store, id]).addCallback(values)
 
     def rule(self, pattern: str, rule: Rule) -> None:
         """Say what is kept of topics, and what becomes of messages for slow subscribers."""
@@ -230,10 +253,13 @@ class Branch:
         for entry in entries:
             self._outbox.add(entry, len(entry[-1]))
         for (what, name), count in missed.items():
+            if what == "result":
+                log.warn("{count} states of results of {name} came faster than they could be sent, and are lost", count=count, name=name)
+                continue
             self._outbox.add(["missed" if what == "publish" else "unqueued", name, count])
         self._outbox.flush()
 
-    def _ask(self, question: str, argument: str) -> Deferred[Any]:
+    def _ask(self, question: str, argument: Any) -> Deferred[Any]:
         if not self.alive:
             return fail(NoHub("the hub has gone: this process is about to end"))
         answer: Deferred[Any] = Deferred()

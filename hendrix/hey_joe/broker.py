@@ -40,9 +40,7 @@ class Node(Protocol):
     def room(self, queue: str) -> int:
         """How many more messages of a queue could be begun here now."""
 
-    def work(
-        self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None
-    ) -> None:
+    def work(self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None) -> None:
         """A message of a queue is for a process here.
 
         :param expires: seconds within which it must have begun.

@@ -103,7 +103,7 @@ class Connection:
         self.refusal = error
         self._house, self.terms, self.path = house, terms, path
         self.user, self.user_key, self.state = user, user_key, state
-        self.id = token_urlsafe(12)
+        self.id = token_urlsafe(12).replace("-", "_")  # with a leading - it would look like an option of a command
         self.code = "200"
         self._wire: Wire | None = None
         self._member: Any = None
@@ -143,7 +143,7 @@ class Connection:
         """
         if self.closed is not None or self._parting:
             return False
-        frame = self._encode(data if isinstance(data, (str, bytes)) else _json(data))
+        frame = self._encode(data if isinstance(data, (str, bytes)) else as_json(data))
         if self._posted + (self._wire.pending if self._wire is not None else 0) > MOST_UNSENT and not self._wait_for_room():
             self.close(TOO_SLOW, "too slow")
             return False
@@ -453,7 +453,11 @@ class Flush:
         """Nothing more."""
 
 
-def _json(data: Any) -> str:
+def as_json(data: Any) -> str:
+    """What is neither text nor bytes, as JSON.
+
+    :raises TypeError: it cannot be.
+    """
     try:
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:

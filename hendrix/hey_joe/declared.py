@@ -91,14 +91,15 @@ class Declared:
         if self._listener is not None:
             self._listener.handler_declared(handler)
 
-    def listen(self, listener: Listener | None) -> None:
-        """Tell this one, of all that is there and all that comes."""
-        self._listener = listener
+    def listen(self, listener: Listener | None) -> Listener | None:
+        """Tell this one, of all that is there and all that comes; gives the one before."""
+        before, self._listener = self._listener, listener
         if listener is not None:
             for pattern, rule in list(self.rules.items()):
                 listener.rule_declared(pattern, rule)
             for handler in list(self.handlers.values()):
                 listener.handler_declared(handler)
+        return before
 
 
 declared = Declared()

@@ -47,8 +47,9 @@ class EventStream(Connection):
             self._flush()
             if self._wire is not None:
                 self._transmit(f"event: end\ndata: {code}\n\n".encode())
-                self._wire.lose()
             self._ended(code)
+            if self._wire is not None:
+                self._wire.lose()
 
     def cut(self, code: int, reason: str) -> None:
         if code == TOO_SLOW:

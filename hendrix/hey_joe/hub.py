@@ -20,6 +20,8 @@ Entries that come from a branch (see `uplink`)::
     ["enqueue", queue, number or null, then or null, expires, key or null, payload]
     ["unqueued", queue, count]
     ["done", job, result or null]     ["failed", job, why]     ["refused", job]
+    ["result", store, id, keep, text]                     see `results`
+    ["synced", number]
     ["ask", number, question, argument]
 
 Entries that go to a branch::
@@ -31,16 +33,18 @@ Entries that go to a branch::
     ["job", job, queue, wanted, key, attempt, topic, id, time, payload]   wanted: somebody wants the result
     ["reply", number, true, result] or ["reply", number, false, why]
     ["answer", number, value]
+    ["sync", number]                                      say "synced" behind all that was said before
 
 Everything here runs on the reactor thread.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -50,11 +54,19 @@ from hendrix.hey_joe.brokers.memory import Memory
 from hendrix.hey_joe.message import OVERLOAD, Gap, Message, encoded
 from hendrix.hey_joe.queues import DIED, DONE, FAILED, RETURNED, Asker, Job, Queue, Queues, Settled
 from hendrix.hey_joe.remote import Feed, Listener, Remote, entry_of
+from hendrix.hey_joe.results import Results
 from hendrix.hey_joe.rules import Rule, Rules
 from hendrix.hey_joe.topics import Index, is_exact
 from hendrix.hey_joe.uplink import Uplink
 
 log = Logger(namespace="hendrix.hey_joe")
+
+
+class Sync(NamedTuple):
+    """Processes that are to say what they have to say."""
+
+    waits_for: set[Remote]
+    done: Callable[[], None]
 
 
 class Hub:
@@ -66,6 +78,7 @@ class Hub:
     def __init__(self, clock: Callable[[], float] = time.time, epoch: str = "", broker: Broker | None = None) -> None:
         self.broker: Broker = Memory(clock, epoch) if broker is None else broker
         self.rules = Rules()
+        self.results = Results(clock)
         self.queues: Queues[Remote] = Queues(clock, self._send_job, self._lost_job)
         self.counts = Counter[str]()
         self._listening: Index[Listener] = Index()
@@ -73,11 +86,14 @@ class Hub:
         self._patterns = Counter[str]()  # how many listeners have each
         self._feeds: dict[str, Feed] = {}
         self._settling = False
+        self._syncing: dict[int, Sync] = {}
+        self._syncs = itertools.count(1)
         self._losses: Counter[tuple[str, str]] = Counter()
         self._take: dict[str, Callable[..., None]] = {
             "publish": self._publish, "missed": self._missed, "join": self._join, "leave": self._leave, "rule": self._rule,
             "serve": self._serve, "rest": self._rest, "enqueue": self._enqueue, "unqueued": self._unqueued, "done": self._done,
             "failed": self._failed, "refused": self._refused, "ask": self._ask,
+            "result": self._result, "synced": self._synced,
         }  # fmt: skip
         self.broker.open(self)
 
@@ -97,6 +113,13 @@ class Hub:
         topics, subscribers = self._topics, self._subscribers
         here = f"{topics} topic{'s' * (topics != 1)}, {subscribers} subscriber{'s' * (subscribers != 1)}"
         return f"{self.broker.describe()}, {here}"
+
+    def topics(self, most: int) -> list[tuple[str, int]]:
+        """Topics and patterns of topics with the most subscribers here, each with their number; not those of our own."""
+        counts: Counter[str] = Counter()
+        for remote in self._remotes:
+            counts.update({pattern: many for pattern, many in remote.patterns.items() if pattern[0] != "$"})
+        return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]
 
     def numbers(self) -> dict[str, int | float]:
         """For statistics: what is there now, and what has been counted."""
@@ -155,6 +178,9 @@ class Hub:
             self._leave(remote, member, None)
         for queue in self.queues.gone(remote):
             self._left(queue)
+        self.results.gone(remote)
+        for number in [number for number, sync in self._syncing.items() if remote in sync.waits_for]:
+            self._synced(remote, number)
         self._settle()
 
     def _settle(self) -> None:
@@ -247,7 +273,7 @@ class Hub:
 
     # Questions.
 
-    def _ask(self, remote: Remote, number: int, question: str, argument: str) -> None:
+    def _ask(self, remote: Remote, number: int, question: str, argument: Any) -> None:
         def answer(value: Any) -> None:
             remote.add(["answer", number, value])
 
@@ -255,12 +281,39 @@ class Hub:
             remote.add_parts(number, messages)
             answer(None)
 
+        if question == "result":
+            self._ask_result(remote, number, *argument)
+            return
         if question == "presence":
             self.broker.presence(argument, answer)
         elif question == "history":
             self.broker.history(argument, kept)
         else:
             self.broker.position(answer)
+
+    # Results.
+
+    def _result(self, remote: Remote, store: str, id: str, keep: int | None, text: str) -> None:
+        self.results.put(remote, store, id, keep, text)
+
+    def _ask_result(self, remote: Remote, number: int, store: str, id: str) -> None:
+        """Its id may have come faster than the result, by way of a client: that is on its way then, and here when all have synced."""
+        found = self.results.get(store, id)
+        others = [other for other in self._remotes if other is not remote]
+        if found or not others:
+            remote.add(["answer", number, found])
+            return
+        sync = next(self._syncs)
+        self._syncing[sync] = Sync(set(others), lambda: remote.add(["answer", number, self.results.get(store, id)]))
+        for other in others:
+            other.add(["sync", sync])
+
+    def _synced(self, remote: Remote, number: int) -> None:
+        sync = self._syncing[number]
+        sync.waits_for.discard(remote)
+        if not sync.waits_for:
+            del self._syncing[number]
+            sync.done()
 
     # Queues.
 
@@ -290,6 +343,7 @@ class Hub:
     def _enqueue(self, remote: Remote, name: str, number: int | None, then: str | None, expires: float, key: str | None, text: str) -> None:
         asker: Asker | None = None
         if number is not None:
+
             def asker(ok: bool, value: Any) -> None:  # fmt: skip
                 remote.add(["reply", number, ok, value])
 
@@ -301,9 +355,7 @@ class Hub:
     def room(self, queue: str) -> int:
         return self.queues.room(queue)
 
-    def work(
-        self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None
-    ) -> None:
+    def work(self, queue: str, message: Message, expires: float, then: str | None, asker: Asker | None, settled: Settled | None) -> None:
         self.queues.put(self.queues.queue(queue), message, expires, then, asker, settled)
 
     def lost(self, queue: str, id: str | None, count: int, reason: str, told: bool) -> None:

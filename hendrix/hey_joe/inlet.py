@@ -19,7 +19,8 @@ class Inlet:
 
     def __init__(self, wake: Callable[[], object], entries: int = ENTRIES, characters: int = CHARACTERS) -> None:
         self._wake, self._most, self._characters = wake, entries, characters
-        self._lock = threading.Lock()  # guards all below
+        # Guards all below. Reentrant: the garbage collector may drop a task on a thread that is in here, and its result is told of that.
+        self._lock = threading.RLock()
         self._entries: list[Entry] = []
         self._missed: Counter[tuple[str, str]] = Counter()
         self._size = 0

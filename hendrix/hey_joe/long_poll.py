@@ -91,8 +91,8 @@ class LongPoll(Connection):
         fields = [field for field in self._fields if not field[0].lower().startswith("content-")]
         fields += [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         wire.write(self._stamp.finish(Head("200 OK", fields, len(content), False, False, False)) + content)
-        wire.lose()
         self._ended(1000)
+        wire.lose()
 
     def shut(self, code: int, reason: str = "") -> None:
         self._answer()

@@ -223,11 +223,11 @@ class WebSocket(Connection):
         """Both sides have said what they had to."""
         self._flush()
         wire = self._wire
-        if wire is not None:
-            if answer and not self._closing:
-                wire.write(answer)
-            wire.lose()
+        if wire is not None and answer and not self._closing:
+            wire.write(answer)
         self._ended(code)
+        if wire is not None:
+            wire.lose()
 
     def lost(self) -> None:
         self._decoder = None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -54,12 +52,6 @@ def installed() -> Iterator[tuple[str, MakeService | str]]:
             yield name, find(name, name)
         except ConfigurationError as error:
             yield name, str(error)
-
-
-def see(pythonpath: Sequence[str]) -> None:
-    """Import from the current directory too, and from these."""
-    here = [os.getcwd(), *pythonpath]
-    sys.path[:] = [*dict.fromkeys(here), *(entry for entry in sys.path if entry not in here)]
 
 
 def _built_in(kind: str, blame: str) -> MakeService:

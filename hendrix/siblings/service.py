@@ -15,10 +15,11 @@ from twisted.python.failure import Failure
 from hendrix.errors import ConfigurationError, LocalError
 from hendrix.options import Settings
 from hendrix.siblings.context import Context
-from hendrix.siblings.registry import find, see
+from hendrix.siblings.registry import find
 from hendrix.siblings.spec import Spec, read
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import Branch, data
+from hendrix.wsgi.loading import see
 
 log = Logger(namespace="hendrix.siblings")
 

@@ -63,6 +63,8 @@ class Request:
     :ivar keep_alive: whether the client wants the connection to persist (RFC 9112 section 9.3).
     :ivar content: the content, rewound, or None if there is none.
     :ivar forwarded: the fields that only a trusted proxy may set, kept apart.
+    :ivar arrived: when its last byte came, as `time.monotonic` says it; with the bytes that it took and the version of TLS it is
+        noted by a `MeasuredParser` only.
     """
 
     method = ""
@@ -72,6 +74,9 @@ class Request:
     keep_alive = True
     content: Sink | None = None
     forwarded: dict[str, str] | None = None
+    arrived = 0.0
+    received = 0
+    tls = ""
 
 
 NO_REQUEST = Request()
@@ -130,6 +135,11 @@ class RequestParser:
         if self._request.method or not self._url or self.stage == IDLE:
             return self._request.method
         return self._llhttp.get_method().decode("ascii")
+
+    @property
+    def unfinished(self) -> Request | None:
+        """The request that is being read, if its head has been."""
+        return self._request if self._request.method else None
 
     def close(self) -> None:
         """Let go of a request that will never be complete."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
-import resource
-import sys
 from collections.abc import Callable
 
+from hendrix.metrics.process import rss
 from hendrix.values import bytes_text
 
 # Looks between two wishes to be replaced: the new process may not have been able to start.
@@ -43,12 +41,3 @@ class Age:
         if self._max_rss and (used := rss()) > self._max_rss:
             return f"it uses {bytes_text(used >> 20 << 20)} of memory"
         return ""
-
-
-def rss() -> int:
-    """Bytes of memory that this process has in use; where that is not told, the most that it ever had."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

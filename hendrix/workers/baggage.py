@@ -16,7 +16,7 @@ from hendrix.errors import ConfigurationError
 from hendrix.options import Settings
 
 # What concerns the parent alone.
-OF_THE_PARENT = ("listen", "key", "cert", "port_file", "control", "worker_timeout", "sibling")
+OF_THE_PARENT = ("listen", "key", "cert", "port_file", "control", "worker_timeout", "sibling", "serve", "status_token")
 
 
 def packed(settings: Settings) -> dict[str, Any]:

@@ -14,12 +14,14 @@ import socket
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall
 
 from hendrix.control.commands import Commands
+from hendrix.control.profile import add_profile
 from hendrix.control.threads import add_threads
 from hendrix.hey_joe.service import HubService
 from hendrix.launch import explain
@@ -35,6 +37,9 @@ from hendrix.workers.process import BEAT, LINK
 from hendrix.workers.serving import Serving
 from hendrix.wsgi.call import Application
 from hendrix.wsgi.loading import load
+
+if TYPE_CHECKING:
+    from hendrix.metrics.totals import Counting, Report
 
 
 def main() -> None:
@@ -78,9 +83,22 @@ class Worker:
         self._root = Supervisor(given["name"], clock=reactor)
         self._root.on_failure = self._failed
         sockets = InheritedSockets(reactor, given["listeners"])
-        self._serving = Serving(reactor, self._settings, sockets, lambda: self._load(given["birth"] == 0), self._root, shared=True)
+        self._report: Report | None = None
+        counting, hearer, process = self._shown() if self._settings.status else (None, None, [])
+        self._serving = Serving(
+            reactor,
+            self._settings,
+            sockets,
+            lambda: self._load(given["birth"] == 0),
+            self._root,
+            shared=True,
+            hearer=hearer,
+            counting=counting,
+        )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
-        for node in (sockets, HubService(reactor, self._link.channel("hub"), url=self._settings.broker), *self._serving):
+        add_profile(commands, given["name"])
+        hub = HubService(reactor, self._link.channel("hub"), url=self._settings.broker)
+        for node in (sockets, *process, hub, *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})
         self._age = Age(self._settings.max_requests, self._settings.max_rss, lambda reason: self._life.send({"wish": reason}))
@@ -88,6 +106,15 @@ class Worker:
         self._beating.clock = reactor
         self._leaving = False
         self._code: int | None = None
+
+    def _shown(self) -> tuple[Counting, Any, list[Service]]:
+        """What is counted here, the way of the reports for the live page, and the nodes of both."""
+        from hendrix.metrics.process import ProcessService
+        from hendrix.metrics.totals import Counting, Report
+
+        counting = Counting()
+        self._report = Report(counting, self._link.channel("metrics"))
+        return counting, self._link.channel("reports"), [ProcessService(self._reactor)]
 
     def _load(self, first: bool) -> tuple[Application, str]:
         if not self._settings.dev:
@@ -117,6 +144,8 @@ class Worker:
     def _beat(self) -> None:
         if not self._life.congested:
             self._life.send({"beat": {"tree": data(self._root)}})
+            if self._report is not None:
+                self._report.send()
         crew = self._serving.crew.crew
         if crew is not None and not self._leaving:
             self._age.look(crew.requests)
@@ -158,6 +187,8 @@ class Worker:
         if self._beating.running:
             self._beating.stop()
         if self._link.alive:
+            if self._report is not None:
+                self._report.send()
             self._link.close()
         else:
             self._reactor.stop()

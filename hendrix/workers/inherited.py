@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IListeningPort
 
 from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.shared import OnSharedSocket, SharedPort, over_tls
-from hendrix.channel.sockets import AS_IT_IS, Listener, Reception, Sockets
+from hendrix.channel.sockets import AS_IT_IS, HttpReception, Listener, Sockets
 from hendrix.channel.tls import Pem
 from hendrix.workers.process import FIRST_SOCKET
 
@@ -53,7 +53,7 @@ class InheritedSockets(Sockets):
         return super().startService()
 
     def _inherit(self, listening: socket.socket, legacy: Mapping[str, Any]) -> None:
-        reactor, reception, description = self._reactor, Reception(), legacy["description"]
+        reactor, reception, description = self._reactor, HttpReception(), legacy["description"]
 
         def add(port: IListeningPort) -> None:
             self.listeners.append(Listener(description, port, reception, AVAILABLE and legacy["as_it_is"]))

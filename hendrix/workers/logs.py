@@ -11,8 +11,10 @@ import os
 import threading
 from typing import Any
 
-from twisted.logger import ILogObserver, Logger, LogLevel, formatEvent, globalLogBeginner
+from twisted.logger import ILogObserver, Logger, LogLevel, globalLogBeginner
 from zope.interface import implementer
+
+from hendrix.status.log_lines import SAID, Said
 
 STDERR = 2
 # Bytes of a line that is not finished yet, after which it is logged as it is.
@@ -32,11 +34,7 @@ class ToParent:
         globalLogBeginner.beginLoggingTo([cls()])
 
     def __call__(self, event: dict[str, Any]) -> None:
-        text = formatEvent(event)
-        if "log_failure" in event:
-            text = f"{text}\n{event['log_failure'].getTraceback()}".strip()
-        level = getattr(event.get("log_level"), "name", "info")
-        line = json.dumps({"level": level, "namespace": event.get("log_namespace") or "-", "text": text}).encode() + b"\n"
+        line = json.dumps(Said.of(event).keys()).encode() + b"\n"
         with self._lock:
             try:
                 while line:
@@ -61,13 +59,13 @@ class FromWorker:
             lines, self._rest = [*lines, self._rest], b""
         raw: list[str] = []
         for line in lines:
-            event = _event(line)
-            if event is None:
+            said = self._said(line)
+            if said is None:
                 raw.append(line.decode(errors="backslashreplace"))
                 continue
             self._log_raw(raw)
             raw = []
-            self._log(event["namespace"], event["level"], event["text"])
+            self._log(said)
         self._log_raw(raw)
 
     def end(self) -> None:
@@ -77,18 +75,20 @@ class FromWorker:
     def _log_raw(self, lines: list[str]) -> None:
         text = "\n".join(lines).strip("\n")
         if text:
-            self._log("stderr", "warn", text)
+            self._log(Said("warn", "stderr", text, worker=self._source))
 
-    def _log(self, namespace: str, level: str, text: str) -> None:
-        Logger(namespace=f"{self._source}, {namespace}").emit(LogLevel.lookupByName(level), "{text}", text=text)
+    def _log(self, said: Said) -> None:
+        """With all that it said for our own lines, and with the text for other observers."""
+        text = f"{said.text}\n{said.traceback}".strip()
+        more: dict[str, Any] = {SAID: said}
+        Logger(namespace=f"{self._source}, {said.namespace}").emit(LogLevel.lookupByName(said.level), "{text}", text=text, **more)
 
-
-def _event(line: bytes) -> dict[str, str] | None:
-    if not line.startswith(b'{"level"'):
-        return None
-    try:
-        event = json.loads(line)
-        LogLevel.lookupByName(event["level"])
-        return {key: str(event[key]) for key in ("level", "namespace", "text")}
-    except Exception:
-        return None
+    def _said(self, line: bytes) -> Said | None:
+        if not line.startswith(b'{"level"'):
+            return None
+        try:
+            said = json.loads(line)
+            LogLevel.lookupByName(said["level"])
+            return Said(**{key: str(value) for key, value in said.items()} | {"worker": self._source})
+        except Exception:
+            return None

@@ -25,6 +25,7 @@ from hendrix.channel.sockets import Sockets
 from hendrix.control.commands import Commands
 from hendrix.errors import ChildError, ConfigurationError, PeerError
 from hendrix.options import Settings
+from hendrix.root import check_root
 from hendrix.supervision import Intensity, Supervisor
 from hendrix.workers.baggage import interpreter, packed
 from hendrix.workers.forward import Forwarder
@@ -101,7 +102,7 @@ class Workers(Supervisor):
         self._turn: DeferredLock = DeferredLock()
         self._queued: Deferred[int] | None = None
         self._looked = 0.0
-        self._restarts = 0
+        self._restarts = self._spawned = self._lost = 0
         self._signals = Signals(
             reactor,
             {
@@ -123,7 +124,8 @@ class Workers(Supervisor):
 
     def numbers(self) -> dict[str, int]:
         leaving = sum(process.told_to_go for process in self.processes)
-        return {"workers": len(self.slots), "serving": sum(slot.current is not None for slot in self.slots), "draining": leaving}
+        serving = sum(slot.current is not None for slot in self.slots)
+        return {"workers": len(self.slots), "serving": serving, "draining": leaving, "started": self._spawned, "died": self._lost}
 
     @property
     def slots(self) -> list[Slot]:
@@ -144,6 +146,7 @@ class Workers(Supervisor):
     def _spawn(self, name: str) -> Process:
         process = self._spawn_process(name)
         self.processes.add(process)
+        self._spawned += 1
         process.ended.addCallback(self._ended, process)
         process.ready.addCallback(self._serves)
         for tell in self.on_spawn:
@@ -156,6 +159,7 @@ class Workers(Supervisor):
 
     def _ended(self, how: str, process: Process) -> str:
         self.processes.discard(process)
+        self._lost += not process.told_to_go
         deadline = self._deadlines.pop(process, None)
         if deadline is not None and deadline.active():
             deadline.cancel()
@@ -190,6 +194,7 @@ class Workers(Supervisor):
 
         A launcher that has not yet run the reactor waits here, since it wants to know whether the start succeeded.
         """
+        check_root(spawns=True)
         self._looked = self._reactor.seconds()
         self._signals.install()
         self._watch.start(BEAT, now=False)

@@ -136,6 +136,11 @@ class Process(ProcessProtocol):
 
     # What it says.
 
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return "draining" if self.told_to_go else "serving" if self.serving else "starting"
+
     def _heard(self, message: dict[str, Any]) -> None:
         self._silence = 0.0
         match message:

@@ -40,11 +40,13 @@ class Outlet(Protocol):
     :ivar stamp: makes Date and Server.
     :ivar draining: true if the connection will not live on after this response.
     :ivar response: the one that goes there now.
+    :ivar since: when the request came, as the site's clock says it; only until the outlet is done with.
     """
 
     stamp: Stamp
     draining: Any
     response: Any
+    since: float
 
     def stream(self, data: bytes, /) -> None:
         """More content: send it now. May wait while the client does not read. Raises `Disconnected` when there is nobody to send to."""

@@ -15,6 +15,9 @@ from hendrix.wire.http1 import Request
 
 Environ = dict[str, Any]
 
+ROUTE = "hendrix.route"
+"""Where an application may say which of its routes a request has taken, as ``/users/<int:id>``."""
+
 log = Logger(namespace="wsgi.errors")  # not in the class: there it would be named after it
 
 # Characters of ``wsgi.errors`` that wait for the end of their line.

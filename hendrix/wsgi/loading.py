@@ -11,7 +11,7 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -34,8 +34,7 @@ def load(settings: Settings) -> tuple[WSGIApplication, str]:
     Puts the current directory and ``--pythonpath`` in front of ``sys.path``, and ``--settings`` into the environment.
     Raises `ConfigurationError`.
     """
-    here = [os.getcwd(), *settings.pythonpath]
-    sys.path[:] = [*dict.fromkeys(here), *(entry for entry in sys.path if entry not in here)]
+    see(settings.pythonpath)
     if settings.settings:
         os.environ[DJANGO] = settings.settings
     if settings.wsgi is None:
@@ -43,6 +42,12 @@ def load(settings: Settings) -> tuple[WSGIApplication, str]:
     if isinstance(settings.wsgi, str):
         return Name.parse(f"--wsgi={settings.wsgi}", settings.wsgi).load(), settings.wsgi
     return _checked("wsgi", settings.wsgi), _title(settings.wsgi)
+
+
+def see(pythonpath: Sequence[str]) -> None:
+    """Import from the current directory too, and from these."""
+    here = [os.getcwd(), *pythonpath]
+    sys.path[:] = [*dict.fromkeys(here), *(entry for entry in sys.path if entry not in here)]
 
 
 def check(settings: Settings) -> None:
@@ -86,7 +91,7 @@ class Name:
             found, where = self._attribute(found, where, attribute), f"{where}.{attribute}"
         if self.call:
             factory = _callable(self.blame, found, where)
-            found, where = _run(self.blame, f"calling {where}()", factory), f"what {where}() returned"
+            found, where = run(self.blame, f"calling {where}()", factory), f"what {where}() returned"
         return found, where
 
     def _attribute(self, owner: Any, where: str, attribute: str) -> Any:
@@ -134,12 +139,12 @@ def _django_project(blame: str) -> tuple[WSGIApplication, str]:
     _import(blame, os.environ[DJANGO])
     from django.conf import settings as django_settings
 
-    name = _run(blame, "reading the Django settings", lambda: getattr(django_settings, "WSGI_APPLICATION", None))
+    name = run(blame, "reading the Django settings", lambda: getattr(django_settings, "WSGI_APPLICATION", None))
     if name:
         return Name.parse(f"WSGI_APPLICATION={name!r} in {os.environ[DJANGO]}", name).load(), name
     from django.core.wsgi import get_wsgi_application
 
-    return _run(blame, "setting Django up", get_wsgi_application), f"Django with {os.environ[DJANGO]}"
+    return run(blame, "setting Django up", get_wsgi_application), f"Django with {os.environ[DJANGO]}"
 
 
 def _find_settings() -> str:
@@ -196,7 +201,8 @@ def _import(blame: str, module: str) -> ModuleType:
         raise _failed(blame, f"importing {module}", error)
 
 
-def _run(blame: str, doing: str, call: Callable[[], Any]) -> Any:
+def run(blame: str, doing: str, call: Callable[[], Any]) -> Any:
+    """Call the user's code. Raises ConfigurationError with what it raises as the cause."""
     try:
         return call()
     except (Exception, SystemExit) as error:

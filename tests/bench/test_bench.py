@@ -15,7 +15,20 @@ import bench
 BENCH = Path(bench.__file__)
 
 
-@pytest.mark.parametrize("argv", [["--quick"], ["hendrix"], ["-a", "bare"], ["-r", "1"], ["--idle", "0"], ["-t", "4"], ["--no-crosstown"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--quick"],
+        ["hendrix"],
+        ["-a", "bare"],
+        ["-r", "1"],
+        ["--idle", "0"],
+        ["-t", "4"],
+        ["--no-crosstown"],
+        ["--no-workers"],
+        ["--no-realtime"],
+    ],
+)
 def test_a_narrowed_run_does_not_write_the_results(argv: list[str]) -> None:
     assert bench.parse(argv).out is None
 
@@ -68,7 +81,21 @@ process 7:"python";thread (0x2): crew-2;work (crew.py:12);work (crew.py:10) 1
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
 def test_a_short_run_with_hendrix() -> None:
-    command = [sys.executable, str(BENCH), "--quick", "hendrix", "-a", "bare", "-c", "4", "--idle", "40", "--no-crosstown"]
+    command = [
+        sys.executable,
+        str(BENCH),
+        "--quick",
+        "hendrix",
+        "-a",
+        "bare",
+        "-c",
+        "4",
+        "--idle",
+        "40",
+        "--no-crosstown",
+        "--no-workers",
+        "--no-realtime",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "faults: 0" in done.stdout, done.stdout + done.stderr
     assert "40 idle keep-alive connections on hendrix" in done.stdout

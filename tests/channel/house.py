@@ -37,6 +37,7 @@ class House:
         threads: int = 2,
         grace: float = PATIENCE,
         port_file: str | None = None,
+        mounts: Any = None,
         **limits: Any,
     ) -> None:
         self.reactor = EPollReactor()
@@ -56,6 +57,7 @@ class House:
             trusted=(),
             grace=grace,
             port_file=port_file,
+            mounts=mounts,
         )
         self.running = False
 

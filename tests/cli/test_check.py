@@ -43,6 +43,7 @@ def test_what_would_start_is_shown_and_nothing_is_bound(tmp_path, certificate):
         (["--wsgi=broken_app:app"], "--wsgi=broken_app:app: importing broken_app raised ModuleNotFoundError: No module named "),
         (["--wsgi=site_app:app", "--listen=ssl:8443:privateKey=site_app.py"], "--key=site_app.py: this is not a private key in PEM; "),
         (["--wsgi=site_app:app", "--listen=tcp:0:interfaces=1"], "--listen=tcp:0:interfaces=1: "),
+        (["--wsgi=site_app:app", "--mount=/x=site_app:ap"], "--mount=/x=site_app:ap: module site_app has no attribute 'ap'; did you mean "),
         (["--wsgi=site_app:app", "--listen=systemd"], "--listen=systemd: systemd has handed over no socket; "),
         (["--wsgi=site_app:app", "--treads=1"], "--treads: there is no such option; did you mean --threads?"),
     ],

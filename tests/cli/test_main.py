@@ -6,6 +6,7 @@ import pytest
 from twisted.scripts import twistd
 
 from hendrix import cli
+from hendrix.cli.completion import of_command
 from hendrix.cli.serve import divide
 
 THEIRS = twistd.ServerOptions()
@@ -118,3 +119,16 @@ def test_serving_is_twistd_in_the_foreground_without_a_pid_file(monkeypatch):
         (1, "/tmp/hx.pid", "hendrix"),
     ]
     assert ran[0].subOptions.to_settings().wsgi == "a:b"
+
+
+OPTIONS = [(name, one.name) for name in cli.COMMANDS for one in of_command(name)]
+SLIPS = [(command, option) for command, option in OPTIONS if len(option) > len("--json") and option[4] != option[5]]
+
+
+@pytest.mark.parametrize(("command", "option"), SLIPS)
+def test_each_command_knows_what_was_meant(command, option):
+    """Two letters in the wrong order."""
+    slip = option[:4] + option[5] + option[4] + option[6:]
+    with pytest.raises(SystemExit) as raised:
+        cli.main([command, slip])
+    assert raised.value.code == f"hendrix: error: {slip}: there is no such option; did you mean {option}?"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import json
 import re
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -13,7 +15,10 @@ import pytest
 from pages import ARCHITECTURE, OURS, ROOT, Page, page
 
 from hendrix import cli, deploy
+from hendrix.access.formats import ATOMS, FIELDS
+from hendrix.metrics.families import FAMILIES
 from hendrix.options import TABLE, flag
+from hendrix.status.log_lines import Said
 from hendrix.wire.fields import FORWARDED
 
 PACKAGE = ROOT / "hendrix"
@@ -33,9 +38,65 @@ def test_the_tables_of_options_are_those_of_the_code() -> None:
     assert text == generate.options_page(text), "make docs writes them anew"
 
 
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    generate = load(ROOT / "docs/generate.py")
+    text = page("metrics.md").text
+    assert text == generate.metrics_page(text), "make docs writes it anew"
+
+
+def names_of_metrics(text: str) -> set[str]:
+    return set(re.findall(r"\bhendrix_[a-z_]+", text))
+
+
+def test_each_metric_that_is_named_exists() -> None:
+    known = {family.full_name for family in FAMILIES}
+    known |= {f"{family.full_name}_{part}" for family in FAMILIES if family.kind == "histogram" for part in ("bucket", "sum", "count")}
+    assert names_of_metrics(page("metrics.md").text) <= known
+
+
+def test_the_dashboard_is_valid_and_shows_what_exists() -> None:
+    dashboard = load(ROOT / "docs/dashboard.py")
+    text = (ROOT / "docs/metrics/grafana.json").read_text(encoding="utf-8")
+    assert text == dashboard.text(), "make docs writes it anew"
+    board = json.loads(text)
+    charts = [one for one in board["panels"] if one["type"] != "row"]
+    assert len({one["id"] for one in board["panels"]}) == len(board["panels"]) and all(one["targets"] for one in charts)
+    shown = set()
+    for query in (target["expr"] for one in charts for target in one["targets"]):
+        assert all(query.count(left) == query.count(right) for left, right in ("()", "{}", "[]")), query
+        (name,) = {name.removesuffix("_bucket") for name in names_of_metrics(query)} - {"hendrix_crew_threads"}
+        shown.add(name)
+        family = next(family for family in FAMILIES if family.full_name == name)
+        labels = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(",")} - {""}
+        assert labels <= {*family.labels, "le", "instance"} and ("le" in labels) == (family.kind == "histogram"), query
+        assert ("rate(" in query or "increase(" in query) == (family.kind != "gauge"), query
+    left_out = {"hendrix_node", "hendrix_uptime_seconds", "hendrix_info", "hendrix_hub_processes", "hendrix_hub_kept_messages"}
+    left_out |= {"hendrix_hub_kept_characters", "hendrix_hub_queues", "hendrix_crew_threads", "hendrix_broker_connected"}
+    left_out |= {"hendrix_broker_misunderstood_total"}
+    assert shown | left_out == {family.full_name for family in FAMILIES}
+
+
 def test_every_option_is_documented_once_and_no_other() -> None:
     rows = re.findall(r"^\| `(--[a-z-]+)=?", page("options.md").text, re.MULTILINE)
     assert sorted(rows) == sorted([*map(flag, TABLE), "--help", "--version"])
+
+
+def test_the_fields_of_the_access_log_are_those_of_the_code() -> None:
+    text = page("logs.md").text
+    assert "".join(f"| `{name}` | {words} |\n" for name, words in FIELDS.items()) in text
+    example = next(block.text for block in page("logs.md").blocks if block.language == "json" and '"target"' in block.text)
+    assert sorted(json.loads(example)) == sorted(FIELDS)
+
+
+def test_the_atoms_of_the_access_log_are_those_of_the_code() -> None:
+    rows = page("logs.md").text.partition("| atom | value |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"%\(([A-Za-z])\)s", rows)) == set(ATOMS)
+
+
+def test_the_keys_of_the_log_are_those_of_the_code() -> None:
+    text = page("logs.md").text.partition("### Its form")[2].partition("###")[0]
+    rows = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    assert rows == {field.name for field in dataclasses.fields(Said)} | {"time", "pid"}
 
 
 def test_the_statuses_are_those_that_the_code_answers() -> None:
@@ -69,6 +130,8 @@ def test_the_statuses_are_those_that_the_code_answers() -> None:
         ("deploying.md", "a second later: the process does not wait", "channel.crew_service", "PATIENCE", 1),
         ("logs.md", "Lines are written twice a second", "status.service", "INTERVAL", 0.5),
         ("logs.md", "Up to 65536 wait", "status.access_log", "LIMIT", 65536),
+        ("logs.md", "or 64 MiB of those with large heads", "status.access_log", "MOST", 64 << 20),
+        ("logs.md", "more than a second after the application had ended", "channel.noted", "SLOW", 1),
         ("performance.md", "2 ms, a monitor lets another one in", "threads.monitor", "STUCK", 0.002),
         ("crosstown_traffic.md", "has not read for 30 seconds", "channel.response", "WIRE_TIMEOUT", 30),
         ("crosstown_traffic.md", "Up to 10000 tasks wait", "crosstown.dispatcher", "QUEUE", 10000),

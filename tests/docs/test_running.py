@@ -46,7 +46,8 @@ def test_what_the_log_is_said_to_say(tmp_path: Path) -> None:
     said = next(block.text for block in STARTED.of("text") if "serving" in block.text)
     with Typed(["twistd", "-n", "hendrix", "--wsgi=hello.application"], tmp_path) as site:
         for line in said.splitlines():
-            expected = re.escape(line).replace("8000", str(site.port)).replace("4711", str(site.pid))
+            inside = line.replace("[web]", "[hendrix.web#info]")  # the page shows a terminal, and this is a file
+            expected = re.escape(inside).replace("8000", str(site.port)).replace("4711", str(site.pid))
             assert re.search(expected, site.log), site.log
 
 
@@ -112,6 +113,36 @@ def test_a_file_is_downloaded(tmp_path: Path) -> None:
     write_files(page("wsgi.md"), tmp_path)
     with Typed(["hx", "--wsgi=download.application"], tmp_path) as site:
         assert site.get("/").text == (tmp_path / "download.py").read_text()
+
+
+def test_static_files(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static/a.txt").write_text("static")
+    [words] = [words for words in lines(page("beside.md"), "hx") if "--static=/static=static" in words]
+    with Typed(words, tmp_path) as site:
+        assert site.get("/static/a.txt").text == "static"
+        assert site.get("/").text == "Hello\n"
+
+
+def test_a_klein_app_beside_the_site(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    write_files(page("beside.md"), tmp_path)
+    [words] = [words for words in lines(page("beside.md"), "hx") if "--mount=/api=api.app" in words]
+    with Typed(words, tmp_path) as site:
+        assert site.get("/").text == "Hello\n"
+        assert site.request("POST", "/api/echo", b"whole").body == b"whole"
+        assert site.get("/api/countdown").text == "3\n2\n1\nLiftoff\n"
+
+
+def test_a_server_on_an_endpoint_of_its_own(tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    write_files(page("beside.md"), tmp_path)
+    [words] = [words for words in lines(page("beside.md"), "hx") if "clock.factory" in " ".join(words)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Typed([word.replace("1300", str(port)) for word in words], tmp_path), socket.create_connection(("127.0.0.1", port), 30) as clock:
+        assert re.fullmatch(rb"\d\d:\d\d\n", clock.makefile("rb").read())
 
 
 def test_two_endpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

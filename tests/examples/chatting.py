@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness import Site
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 DEADLINE = 60.0
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--lang=en-GB",
-    "--host-resolver-rules=MAP *.localhost 127.0.0.1",
-)  # fmt: skip
 NO_WEBSOCKET = """
     window.WebSocket = class {
         constructor() { setTimeout(() => this.onclose({code: 1006, reason: ""})); }
         close() {}
     };
 """
-
-
-@contextlib.contextmanager
-def chromium(profile: Path) -> Iterator[Any]:
-    """A browser, until the end."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 def prepared(project: Path, database: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -13,17 +13,12 @@ from uuid import uuid4
 
 import pytest
 from browser import Browser, Page
-from chatting import CHROMIUM, DRIVER, Visitor, chromium, eventually, prepared, serve
+from chatting import Visitor, eventually, prepared, serve
 
+from chromium import AVAILABLE, chromium
 from harness import Site
 
-try:
-    import selenium  # noqa: F401
-except ImportError:
-    DRIVER = None
-in_chromium = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium, chromedriver and selenium: the chat is NOT TESTED in a browser"
-)
+in_chromium = pytest.mark.skipif(not AVAILABLE, reason="no chromium, chromedriver and selenium: the chat is NOT TESTED in a browser")
 
 STUDIO = "/rooms/studio/"
 NOTE_TYPING = """

@@ -1,4 +1,4 @@
-"""The example Django site has tests of its own, and its mail goes out behind the response."""
+"""The example Django sites have tests of their own, and its mail goes out behind the response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def manage(project: Path, database: Path, *command: str) -> subprocess.Completed
     return subprocess.run(
         [sys.executable, "manage.py", *command],
         cwd=project,
-        env={**os.environ, "SITE_DATABASE": str(database)},
+        env={**os.environ, "SITE_DATABASE": str(database), "CHAT_DATABASE": str(database)},
         capture_output=True,
         text=True,
         timeout=DEADLINE,
@@ -27,6 +27,12 @@ def test_its_own_tests_pass(examples: Path, tmp_path: Path) -> None:
     done = manage(examples / "django_site", tmp_path / "site.sqlite3", "test")
     assert done.returncode == 0, done.stderr
     assert "Ran 4 tests" in done.stderr
+
+
+def test_those_of_the_chat_pass(examples: Path, tmp_path: Path) -> None:
+    done = manage(examples / "chat", tmp_path / "chat.sqlite3", "test")
+    assert done.returncode == 0, done.stderr
+    assert "Ran 5 tests" in done.stderr
 
 
 def test_the_host_gets_an_email(examples: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_origin(origin: str, host: str, allowed: tuple[str, ...], may: bool)
 def test_the_identity_of_a_user():
     ann = SimpleNamespace(pk=7)
     assert identity(ann) == (ann, "7")
-    assert identity("ann") == ("ann", "'ann'")
+    assert identity("ann") == ("ann", "ann")
     assert identity(7)[1] == identity(ann)[1], "a primary key stands for its user"
     assert identity(None) == (None, None)
     assert identity(SimpleNamespace(pk=None))[1] is None, "an anonymous user is nobody"

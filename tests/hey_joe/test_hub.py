@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from hendrix.hey_joe import remote
 from hendrix.hey_joe.branch import NoHub
 from hendrix.hey_joe.message import LARGEST, BadPayload
+from hendrix.hey_joe.results import Results
 from hendrix.hey_joe.rules import Rule
 from hendrix.hey_joe.topics import BadTopic, matches
 
@@ -450,3 +451,68 @@ def test_whatever_happens_messages_come_once_in_order_and_losses_are_told(steps,
         assert all(any(matches(pattern, item.topic) for pattern in reader.member.patterns) for item in reader.got)
     there = sum(1 for reader in readers if alive[reader.process] and not reader.member._left)
     assert tree.hub.numbers()["subscribers"] == there
+
+
+# Results.
+
+
+def result_of(tree, branch, id):
+    found = []
+    tree.branches[branch].result("s", id).addCallback(found.append)
+    tree.settle()
+    return found[0]
+
+
+def test_a_result_is_read_in_each_process_as_it_is_now(tree):
+    tree.branches[0].keep_result("s", "a", {"args": [1], "status": "ready"})
+    tree.settle()
+    assert [result_of(tree, number, "a") for number in range(3)] == [{"args": [1], "status": "ready"}] * 3
+    tree.branches[0].keep_result("s", "a", {"status": "running"})
+    tree.branches[0].keep_result("s", "a", {"status": "done"}, 10)
+    tree.branches[0].keep_result("s", "a", {"status": "late"}, 10)
+    tree.settle()
+    assert result_of(tree, 1, "a") == {"args": [1], "status": "done"}
+    assert result_of(tree, 1, "b") is None
+
+
+def test_who_knows_the_id_finds_the_result_that_is_still_on_its_way(tree):
+    found = []
+    tree.branches[0].keep_result("s", "a", {"status": "ready"})  # its process has not sent it yet
+    tree.branches[1].result("s", "a").addCallback(found.append)
+    tree.wires[1][0].step()  # the hub is asked before it has heard
+    tree.settle()
+    assert found == [{"status": "ready"}]
+
+
+def test_a_process_that_ends_holds_up_nobody_who_asks(tree):
+    found = []
+    tree.branches[1].result("s", "a").addCallback(found.append)
+    tree.wires[1][0].step()
+    tree.crash(0)
+    tree.settle()
+    assert found == [None]
+
+
+def test_what_a_process_had_under_way_is_lost_with_it_and_what_has_ended_is_not(tree):
+    tree.branches[0].keep_result("s", "a", {"status": "running"})
+    tree.branches[0].keep_result("s", "b", {"status": "done"}, 10)
+    tree.settle()
+    tree.crash(0)
+    tree.settle()
+    assert result_of(tree, 1, "a") == {"status": "running", "lost_at": tree.clock.now}
+    assert result_of(tree, 1, "b") == {"status": "done"}
+
+
+def test_the_results_that_ended_first_go_first():
+    results = Results(lambda: 0.0, characters=100)
+    for store in ("s", "t"):
+        for number in range(5):
+            results.put(None, store, str(number), None, "{}")
+            results.put(None, store, str(number), 3, "{}")
+    assert [bool(results.get("s", str(number))) for number in range(5)] == [False, False, True, True, True]
+    assert len(results) == 6
+    results.put(None, "t", "large", 3, "x" * 96)
+    assert results.get("t", "large")
+    assert len(results) == 1
+    results.put(None, "t", "under way", None, "x" * 200)
+    assert len(results) == 2

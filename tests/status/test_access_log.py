@@ -1,4 +1,4 @@
-"""`hendrix.status.access_log`: its two formats, its bounds, and that nobody can forge a line."""
+"""`hendrix.status.access_log`: its file and its bounds."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ import os
 import resource
 import signal
 import threading
-import time
-import timeit
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from hendrix.access.record import Record
 from hendrix.errors import ConfigurationError
 from hendrix.status import access_log
-from hendrix.status.access_log import AccessLog, Format, Record
+from hendrix.status.access_log import AccessLog
 
-RECORD = Record(971186136.5, "203.0.113.1", "GET", "/a?b=c", "HTTP/1.1", 200, 2326, "http://a.example/", "Mozilla/5.0", 0.0125)
-LINE = '203.0.113.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b=c HTTP/1.1" 200 2326 "http://a.example/" "Mozilla/5.0"\n'
-NASTY = "".join(map(chr, range(0x100))) + '"}\\n\u2028\U0001f600\ud800'
+RECORD = Record(
+    "request", 5.0, 5.0, 5.0, 5.0, 5.0, "", "203.0.113.1", "", "GET", "/a?b=c", "HTTP/1.1", "", "200", 0, 2326, "http://a.example/",
+    "Mozilla/5.0", "", 0,
+)  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    access_log._stamp.cache_clear()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-    access_log._stamp.cache_clear()
+def line(text: str) -> str:
+    """Without the time."""
+    return "".join(part.partition("]")[2] if "[" in part else part for part in text.splitlines(keepends=True))
+
+
+LINE = ' "GET /a?b=c HTTP/1.1" 200 2326 "http://a.example/" "Mozilla/5.0"\n'
 
 
 @pytest.fixture
@@ -40,7 +35,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "access.log"
 
 
-def written(path: Path, *records: Record, form: Format = "combined") -> str:
+def written(path: Path, *records: Record, form: str = "combined") -> str:
     log = AccessLog(str(path), form)
     for record in records:
         log.append(record)
@@ -48,55 +43,10 @@ def written(path: Path, *records: Record, form: Format = "combined") -> str:
     return path.read_text("ascii")
 
 
-class TestCombined:
-    def test_line(self, path: Path) -> None:
-        assert written(path, RECORD, RECORD) == LINE * 2
-
-    def test_absent_values_are_dashes(self, path: Path) -> None:
-        bare = RECORD._replace(remote_addr="", method="", target="", protocol="", status=400, sent=0, referer="", user_agent="")
-        assert written(path, bare) == '- - - [10/Oct/2000:13:55:36 +0000] "-" 400 - "-" "-"\n'
-
-    @pytest.mark.parametrize(
-        ("zone", "stamp"), [("XXX+7", "06:55:36 -0700"), ("XXX-5:45", "19:40:36 +0545"), ("XXX+3:30", "10:25:36 -0330")]
-    )
-    def test_local_time(self, path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, stamp: str) -> None:
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-        access_log._stamp.cache_clear()
-        assert f"[10/Oct/2000:{stamp}]" in written(path, RECORD._replace(time=971186136.25))
-
-    def test_escapes_as_apache(self, path: Path) -> None:
-        assert r'"a\"b\\c\x0d\x0a\x1b\x7f\xe9\u2028" ' in written(path, RECORD._replace(referer='a"b\\c\r\n\x1b\x7fé\u2028'))
-
-    @pytest.mark.parametrize("field", ["remote_addr", "method", "target", "protocol", "referer", "user_agent"])
-    def test_no_field_can_forge_a_line(self, path: Path, field: str) -> None:
-        """Whatever a field holds: one line, printable, and its quotes are balanced."""
-        nasty: dict[str, Any] = {field: NASTY}
-        text = written(path, RECORD._replace(**nasty))
-        assert text.count("\n") == 1
-        assert text[:-1].isprintable()
-        assert text.replace("\\\\", "").replace('\\"', "").count('"') == 6
-        assert text.index(" - - [") == text.index(" ")
-
-
-class TestJson:
-    def test_line(self, path: Path) -> None:
-        lines = written(path, RECORD, RECORD, form="json").splitlines()
-        assert [json.loads(line) for line in lines] == [RECORD._asdict()] * 2
-
-    def test_no_field_can_forge_a_line(self, path: Path) -> None:
-        names = ["remote_addr", "method", "target", "protocol", "referer", "user_agent"]
-        every: dict[str, Any] = dict.fromkeys(names, NASTY)
-        nasty = RECORD._replace(**every)
-        text = written(path, nasty, form="json")
-        assert text.count("\n") == 1
-        assert text[:-1].isprintable()
-        assert json.loads(text) == nasty._asdict()
-
-
 class TestFile:
     def test_appends(self, path: Path) -> None:
-        assert written(path, RECORD) + LINE == written(path, RECORD)
+        written(path, RECORD)
+        assert line(written(path, RECORD)) == LINE * 2
 
     def test_flush_writes_and_close_flushes(self, path: Path) -> None:
         log = AccessLog(str(path))
@@ -104,11 +54,11 @@ class TestFile:
         assert path.read_text() == ""
         log.flush()
         log.flush()
-        assert path.read_text() == LINE
+        assert line(path.read_text()) == LINE
         log.append(RECORD)
         log.close()
         log.close()
-        assert path.read_text() == LINE * 2
+        assert line(path.read_text()) == LINE * 2
 
     def test_after_close_all_is_dropped(self, path: Path) -> None:
         log = AccessLog(str(path))
@@ -123,10 +73,10 @@ class TestFile:
         log.append(RECORD)
         rotated = path.rename(path.with_suffix(".1"))
         log.reopen()
-        log.append(RECORD._replace(status=204))
+        log.append(RECORD._replace(status="204"))
         log.close()
-        assert rotated.read_text() == LINE
-        assert path.read_text() == LINE.replace(" 200 ", " 204 ")
+        assert line(rotated.read_text()) == LINE
+        assert line(path.read_text()) == LINE.replace(" 200 ", " 204 ")
 
     def test_failing_reopen_keeps_the_file(self, tmp_path: Path) -> None:
         directory = tmp_path / "logs"
@@ -137,7 +87,7 @@ class TestFile:
             log.reopen()
         log.append(RECORD)
         log.close()
-        assert (moved / "log").read_text() == LINE
+        assert line((moved / "log").read_text()) == LINE
 
     def test_leaves_no_descriptor(self, path: Path) -> None:
         before = len(os.listdir("/proc/self/fd"))
@@ -152,7 +102,7 @@ class TestFile:
         log.reopen()
         log.close()
         os.write(1, b"still open\n")
-        assert capfd.readouterr().out == LINE + "still open\n"
+        assert line(capfd.readouterr().out) == LINE + "still open\n"
 
     @pytest.mark.parametrize("place", ["missing/log", "."])
     def test_cannot_open(self, tmp_path: Path, place: str) -> None:
@@ -165,7 +115,7 @@ class TestFile:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (len(LINE) + 10, limits[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(LINE) + 60, limits[1]))
             for _ in range(3):
                 log.append(RECORD)
             log.flush()
@@ -173,7 +123,7 @@ class TestFile:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
         assert log.dropped == 2
-        assert path.read_text().startswith(LINE)
+        assert line(path.read_text()).startswith(LINE)
         log.close()
 
 
@@ -186,7 +136,21 @@ class TestQueue:
         log.append(RECORD)
         log.close()
         assert log.dropped == 5
-        assert path.read_text() == LINE * 11
+        assert line(path.read_text()) == LINE * 11
+
+    def test_what_is_large_is_bounded_by_its_size(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So that clients with the largest heads there may be do not fill the memory when the disk stands still."""
+        monkeypatch.setattr(access_log, "MOST", 100_000)
+        log = AccessLog(str(path))
+        large = RECORD._replace(user_agent="x" * 30_000, received=30_100)
+        for _ in range(10):
+            log.append(large)
+            log.append(RECORD)
+        assert log.dropped == 7 and len(log.queue) == 13
+        log.flush()
+        log.append(large)
+        assert len(log.queue) == 1
+        log.close()
 
     def test_many_threads_lose_nothing(self, path: Path) -> None:
         """Each of 8 threads appends 2,000 records while another flushes: every line is there, whole, each thread's in order."""
@@ -195,7 +159,7 @@ class TestQueue:
 
         def append(number: int) -> None:
             for count in range(2000):
-                log.append(RECORD._replace(status=number, sent=count))
+                log.append(RECORD._replace(close_code=number, sent=count))
 
         def flush() -> None:
             while not done.is_set():
@@ -214,13 +178,5 @@ class TestQueue:
         seen: dict[int, list[int]] = {number: [] for number in range(8)}
         for line in path.read_text().splitlines():
             record = json.loads(line)
-            seen[record["status"]].append(record["sent"])
+            seen[record["close_code"]].append(record["sent"])
         assert all(counts == list(range(2000)) for counts in seen.values())
-
-    @pytest.mark.alone
-    def test_append_costs_under_a_microsecond(self, path: Path) -> None:
-        """Making the record included: the best of several runs, as the machine is shared."""
-        log = AccessLog(str(path), limit=1_000_000)
-        cost = min(timeit.repeat(lambda: log.append(Record(*RECORD)), number=5000, repeat=10)) / 5000
-        log.close()
-        assert cost < 1e-6, f"{cost * 1e9:.0f} ns"

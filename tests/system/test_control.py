@@ -96,7 +96,7 @@ def test_the_lines_are_json_and_mistakes_cost_nobody_anything(runtime):
         ]
         client.sendall(b'mand": "stats"}\n')
         (stats,) = lines(client, 1)
-        assert stats["result"]["nodes"]["hendrix/crew"] == {"threads": 2, "busy": 0, "backlog": 0}
+        assert stats["result"]["nodes"]["hendrix/crew"] == {"threads": 2, "busy": 0, "backlog": 0, "oldest": 0.0, "in_application": 0}
         assert stats["result"]["sums"]["control"] == {"clients": 2}
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.sendall(b"x" * (2 << 20))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -121,3 +122,57 @@ def open_files(site: Site) -> set[str]:
         with contextlib.suppress(FileNotFoundError):
             files.add(os.path.realpath(os.readlink(f"{directory}/{descriptor}")))
     return files
+
+
+# Results of tasks, from process to process.
+
+ASK = """
+import os, sys, django
+django.setup()
+from ledger.api import TaskResultDoesNotExist, default_task_backend
+from ledger import tasks
+try:
+    found = default_task_backend.get_result(sys.argv[1])
+    print(found.status, found.args, found.is_finished, tasks.write.get_result(found.id).id == found.id)
+except TaskResultDoesNotExist:
+    print("unknown")
+"""
+
+
+def asked_outside(site: Site, result_id: str, control: str) -> str:
+    env = {**site.env, "PYTHONPATH": str(HERE), "HENDRIX_CONTROL": control}
+    return subprocess.check_output([sys.executable, "-c", ASK, result_id], cwd=HERE, env=env, text=True).strip()
+
+
+def test_results_of_tasks_are_read_in_any_process_and_outlive_theirs(tmp_path: Path) -> None:
+    env = {"LEDGER_DATABASE": str(tmp_path / "ledger.sqlite3"), "DJANGO_SETTINGS_MODULE": "ledger.settings"}
+    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
+    subprocess.run(migrate, cwd=HERE, env={**os.environ, **env, "PYTHONPATH": str(HERE)}, check=True)
+    control = tmp_path / "control"
+    with Site("ledger.wsgi.application", "--workers=2", f"--control={control}", cwd=HERE, env=env) as site:
+        done, waits = site.get("/enqueue/"), site.get("/enqueue/?later=3600")
+        wait_for(lambda: status_of(site, done.text)[:2] == ["SUCCESSFUL", []])  # in whatever process
+        assert status_of(site, waits.text)[0] == "READY"
+        assert asked_outside(site, done.text, str(control)) == "SUCCESSFUL ['one'] True True"
+        assert asked_outside(site, waits.text, str(control)) == "READY ['one'] False True"
+        assert asked_outside(site, "of-nobody", str(control)) == "unknown"
+        assert asked_outside(site, done.text, "off") == "unknown"
+        for pid in {int(done.headers["X-Process"]), int(waits.headers["X-Process"])}:
+            os.kill(pid, signal.SIGKILL)
+        # From here on no process answers that has had one of the tasks.
+        wait_for(lambda: status_of(site, waits.text)[:2] == ["FAILED", ["hendrix.django.everywhere.ProcessEnded"]])
+        assert status_of(site, done.text)[:2] == ["SUCCESSFUL", []]
+        assert asked_outside(site, waits.text, str(control)) == "FAILED ['one'] True True"
+
+
+def test_a_result_is_known_everywhere_as_soon_as_its_id_is(tmp_path: Path) -> None:
+    env = {"LEDGER_DATABASE": str(tmp_path / "ledger.sqlite3"), "DJANGO_SETTINGS_MODULE": "ledger.settings"}
+    with Site("ledger.wsgi.application", "--workers=2", cwd=HERE, env=env) as site:
+        crossed = 0
+        deadline = time.monotonic() + DEADLINE
+        while crossed < 20 and time.monotonic() < deadline:
+            enqueued = site.get("/enqueue/?later=3600")
+            read = site.get(f"/result/{enqueued.text}/")
+            assert read.status == 200
+            crossed += enqueued.headers["X-Process"] != read.headers["X-Process"]
+        assert crossed

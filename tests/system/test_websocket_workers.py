@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +16,21 @@ from pathlib import Path
 import pytest
 from sockets import CLOSE, Client, publish, subscribed
 
+import hendrix.client
 from harness import Site
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with Site("realtime:app", "--threads=3", "--workers=2", "--grace=5") as site:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        Site("realtime:app", "--threads=3", "--workers=2", "--grace=5", f"--control={home}/control") as site,
+    ):
         yield site
+
+
+def control_of(site: Site) -> str:
+    return next(word.partition("=")[2] for word in site.command if word.startswith("--control="))
 
 
 def clients(site: Site, stack: contextlib.ExitStack, path: str, count: int = 30) -> dict[int, list[Client]]:
@@ -57,6 +69,47 @@ def test_orders_reach_connections_of_other_workers(site: Site) -> None:
                 assert client.receive() == "hello"
         site.get("/close?user=jimi")
         assert {client.next() for group in everybody.values() for client in group} == {(CLOSE, (1008, "logged out"))}
+
+
+PLAIN = """
+from hendrix import hey_joe
+import sys
+hey_joe.send_to(sys.argv[1], {"to": "you"})
+hey_joe.send_to(sys.argv[1], b"bytes")
+"""
+
+
+def test_orders_come_from_any_process_and_the_command_line(site: Site) -> None:
+    control = control_of(site)
+    env = {**os.environ, "HENDRIX_CONTROL": control}
+    hx = f"{sysconfig.get_path('scripts')}/hx"
+    with contextlib.ExitStack() as stack:
+        everybody = clients(site, stack, "/act", 4)
+        ids = {}
+        for group in everybody.values():
+            for client in group:
+                assert client.receive() == "welcome"
+                client.send('["about"]')
+                ids[client] = client.receive_json()["id"]
+            first = group[0]
+            subprocess.run([sys.executable, "-c", PLAIN, ids[first]], env=env, check=True)
+            assert first.receive_json() == {"to": "you"}
+            assert first.receive() == b"bytes"
+            subprocess.run([hx, "send-to", ids[first], '"text"', f"--control={control}"], check=True)
+            assert first.receive() == "text"
+            hendrix.client.send_to(ids[first], b"raw", control=control)
+            assert first.receive() == b"raw"
+            hendrix.client.send_to("of-nobody", "x", control=control)
+            subprocess.run([hx, "close-for", f"--id={ids[first]}", "--code=4001", "--reason=enough"], env=env, check=True)
+            assert first.next() == (CLOSE, (4001, "enough"))
+        subprocess.run([hx, "close-for", "jimi"], env=env, check=True)
+        assert {client.next() for group in everybody.values() for client in group[1:]} == {(CLOSE, (1008, "logged out"))}
+    for arguments in ({}, {"user": True}, {"user": "jimi", "code": 12}):
+        with hendrix.client.connect(control) as client, pytest.raises(hendrix.client.CommandError):
+            client.ask("close_for", **arguments)
+    for arguments in ({"connection": "x"}, {"connection": "x", "bytes": "?"}, {"connection": "x", "bytes": "", "data": 1}):
+        with hendrix.client.connect(control) as client, pytest.raises(hendrix.client.CommandError):
+            client.ask("send_to", **arguments)
 
 
 def test_handlers_that_block_delay_nobody(site: Site, tmp_path: Path) -> None:

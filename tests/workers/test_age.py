@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hendrix.workers.age import PATIENCE, Age, rss
+from hendrix.metrics.process import rss
+from hendrix.workers.age import PATIENCE, Age
 
 
 def test_after_so_many_requests_and_a_tenth_more_at_most() -> None:

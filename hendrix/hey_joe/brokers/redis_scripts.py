@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from hendrix.hey_joe.brokers.engine import ALIVE, ATTEMPTS, IDLE, MESSAGES, TOPICS
 
-_COMMON = f"""
+_COMMON = (
+    f"""
 local P = KEYS[1]
 local MESSAGES, TOPICS, ALIVE, IDLE, ATTEMPTS = {MESSAGES}, {TOPICS}, {ALIVE}, {IDLE}, {ATTEMPTS}
-""" + """
+"""
+    + """
 local call = redis.call
 local time = call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -88,9 +90,12 @@ local function bury(node, left, losses)
     end
 end
 """
+)
 
 # A token, the epoch and the offset that the node knows. Gives where we are.
-OPEN = _COMMON + """
+OPEN = (
+    _COMMON
+    + """
 call('SETNX', P .. 'epoch', ARGV[1])
 local offset = tonumber(call('GET', P .. 'offset') or '0')
 if call('GET', P .. 'epoch') == ARGV[2] and offset < tonumber(ARGV[3]) then
@@ -101,9 +106,12 @@ if call('GET', P .. 'epoch') == ARGV[2] and offset < tonumber(ARGV[3]) then
 end
 return {call('GET', P .. 'epoch'), offset}
 """
+)
 
 # The node; then of each publication its kind, topic, number, keep, age, whether it is durable, and body.
-PUBLISH = _COMMON + """
+PUBLISH = (
+    _COMMON
+    + """
 local epoch = call('GET', P .. 'epoch')
 if not epoch then return redis.error_reply('what was in it is gone') end
 local offset = tonumber(call('GET', P .. 'offset') or '0')
@@ -158,11 +166,14 @@ while call('ZCARD', P .. 'last') > TOPICS do
 end
 return {epoch, offset, full}
 """
+)
 
 # The node, and what tells it the place of the answer. Then of each question the number of its patterns, and of each of those whether it is
 # exact, the topic or the pattern as Lua has it, and the offset. Gives where we are, and for each question messages, and the numbers of the
 # patterns with a gap.
-AFTER = _COMMON + """
+AFTER = (
+    _COMMON
+    + """
 local function past(topic, since, messages)
     local entries = call('XRANGE', P .. 'h:' .. topic, whole(math.max(since + 1, 0)), '+')
     local first = 1
@@ -203,9 +214,12 @@ end
 if ARGV[2] ~= '' then call('PUBLISH', P .. 'n:' .. ARGV[1], 'fence ' .. ARGV[2]) end
 return {call('GET', P .. 'epoch') or '', tonumber(call('GET', P .. 'offset') or '0'), answers}
 """
+)
 
 # The topic. Gives its messages.
-HISTORY = _COMMON + """
+HISTORY = (
+    _COMMON
+    + """
 local entries, found = call('XRANGE', P .. 'h:' .. ARGV[1], '-', '+'), {}
 local first = 1
 if #entries > 0 then first = math.max(1, #entries - tonumber(field(entries[#entries][2], 'k')) + 1) end
@@ -214,18 +228,24 @@ for i = first, #entries do
 end
 return found
 """
+)
 
 # The node, then topic, name and delta of each change. Gives for each whether it is the first or the last, and the connections.
-PRESENT = _COMMON + """
+PRESENT = (
+    _COMMON
+    + """
 local answers = {}
 for i = 2, #ARGV, 3 do
     answers[#answers + 1] = present(ARGV[1], ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]))
 end
 return answers
 """
+)
 
 # The node, and the place of the answer. Gives whether it was alive, who has left, and what is lost.
-BEAT = _COMMON + """
+BEAT = (
+    _COMMON
+    + """
 local alive = call('ZSCORE', P .. 'nodes', ARGV[1])
 call('ZADD', P .. 'nodes', now, ARGV[1])
 local left, losses = {}, {}
@@ -254,31 +274,43 @@ end
 if ARGV[2] ~= '' then call('PUBLISH', P .. 'n:' .. ARGV[1], 'fence ' .. ARGV[2]) end
 return {alive and 1 or 0, left, losses}
 """
+)
 
 # The node. Gives who has left, and what is lost.
-LEAVE = _COMMON + """
+LEAVE = (
+    _COMMON
+    + """
 local left, losses = {}, {}
 bury(ARGV[1], left, losses)
 return {1, left, losses}
 """
+)
 
 # The node, the queue, and the pattern of its topics as Lua has it, or nothing.
-SERVE = _COMMON + """
+SERVE = (
+    _COMMON
+    + """
 call('SADD', P .. 's:' .. ARGV[2], ARGV[1])
 call('SADD', P .. 'v:' .. ARGV[1], ARGV[2])
 call('ZREM', P .. 'idle', ARGV[2])
 if ARGV[3] ~= '' then call('HSET', P .. 'feeds', ARGV[2], ARGV[3]) end
 return 1
 """
+)
 
 # The node and the queue.
-REST = _COMMON + """
+REST = (
+    _COMMON
+    + """
 rest(ARGV[1], ARGV[2])
 return 1
 """
+)
 
 # The node, then queues with how many. Gives messages with their queue, id and attempt, and those that have expired.
-TAKE = _COMMON + """
+TAKE = (
+    _COMMON
+    + """
 local taken, losses = {}, {}
 local function give(queue, entry, attempt)
     if not entry then return false end
@@ -310,14 +342,18 @@ for i = 2, #ARGV, 2 do
 end
 return {taken, losses}
 """
+)
 
 # Queue, id and whether it is given back, of each message.
-SETTLE = _COMMON + """
+SETTLE = (
+    _COMMON
+    + """
 for i = 1, #ARGV, 3 do
     if ARGV[i + 2] == '1' then give_back(ARGV[i], ARGV[i + 1]) else drop(ARGV[i], ARGV[i + 1]) end
 end
 return 1
 """
+)
 
 
 def lua_pattern(pattern: str) -> str:

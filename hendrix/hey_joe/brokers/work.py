@@ -178,6 +178,7 @@ class Work:
         to = terms.asker
         asker: Asker | None = None
         if to is not None:
+
             def asker(ok: bool, value: Any) -> None:  # fmt: skip
                 self._say(to, ok, value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -79,11 +80,11 @@ def enqueue(request: HttpRequest) -> HttpResponse:
         first = first.using(run_after=timezone.now() + timedelta(seconds=float(request.GET["later"])))
     found = first.enqueue("one")
     tasks.write_async.enqueue("two")
-    return HttpResponse(found.id, status=int(request.GET.get("status", 200)))
+    return HttpResponse(found.id, status=int(request.GET.get("status", 200)), headers={"X-Process": str(os.getpid())})
 
 
 def result(request: HttpRequest, result_id: str) -> JsonResponse:
     found = default_task_backend.get_result(result_id)
     errors = [error.exception_class_path for error in found.errors]
     waited = (found.started_at - found.enqueued_at).total_seconds() if found.started_at else None
-    return JsonResponse([found.status, errors, waited], safe=False)
+    return JsonResponse([found.status, errors, waited], safe=False, headers={"X-Process": str(os.getpid())})

@@ -15,8 +15,6 @@ from hendrix.crosstown.dispatcher import Dispatcher, plain
 from hendrix.crosstown.task import Task
 from hendrix.crosstown.traffic import current
 
-__all__ = ["AsyncTestMixin", "HeldTask", "HeldTraffic", "held_traffic"]
-
 
 class _Here(Dispatcher):
     """Runs tasks on this thread, one after another in decorated order; errors are kept for the test, not logged.

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hendrix.status.access_log import AccessLog, Record
-from hendrix.status.terminal import in_colour, terminal_line
+from hendrix.access.record import Record
+from hendrix.access.terminal import in_colour, terminal_line
+from hendrix.status.access_log import AccessLog
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -49,7 +50,7 @@ def test_colours_are_for_terminals_that_want_them() -> None:
 def test_no_request_can_paint_or_forge(tmp_path: Path, target: str) -> None:
     file = tmp_path / "log"
     log = AccessLog(str(file), "terminal")
-    log.append(Record(0, "", "GET", target, "HTTP/1.1", 200, 0, "", "", 0))
+    log.append(Record("request", 0, 0, 0, 0, 0, "", "", "", "GET", target, "HTTP/1.1", "", "200", 0, 0, "", "", "", 0))
     log.close()
     assert file.read_text().count("\n") == 1
     assert file.read_text().strip("\n").isprintable()
