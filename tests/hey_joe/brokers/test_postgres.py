@@ -11,8 +11,10 @@ import psycopg
 import pytest
 from clusters import EnginePlace, Turning
 
+from hendrix import values
 from hendrix.errors import ConfigurationError
-from hendrix.hey_joe.brokers.engine import EngineError
+from hendrix.hey_joe.brokers.engine import EngineError, Publication
+from hendrix.hey_joe.brokers.envelope import MESSAGE, opened, sealed
 from hendrix.hey_joe.brokers.postgres_sql import expression
 from hendrix.hey_joe.brokers.url import broker_of, engines_of
 from hendrix.hey_joe.hub import Hub
@@ -213,6 +215,13 @@ def test_errors_are_one_line_that_says_what_is_wrong(place, server):
 
 
 @pytest.mark.parametrize(
+    "url", ["postgresql://h/db", "postgres://u:p@h:5433/db", "postgresql:///db?host=/run/postgresql", "postgresql://one:5432,two:5433/db"]
+)
+def test_urls_that_the_option_takes(url):
+    assert values.broker(url) == url
+
+
+@pytest.mark.parametrize(
     ("url", "why"),
     [
         ("postgresql://h/db?name=Two%20Words", "name=Two Words: it is that of a schema"),
@@ -289,12 +298,13 @@ def test_who_loses_one_connection_makes_both_anew_and_misses_nothing(place, node
 
 
 class Deaf:
-    """Ears that hear of the end alone."""
+    """Ears without a hub behind them."""
 
     def __init__(self):
-        self.why = []
+        self.why, self.texts = [], []
 
-    def heard(self, texts): ...
+    def heard(self, texts):
+        self.texts += texts
 
     def told(self, text): ...
 
@@ -302,6 +312,21 @@ class Deaf:
 
     def lost(self, why):
         self.why.append(why)
+
+
+def test_what_is_published_twice_under_a_number_is_published_once(place, nodes, server, turning):
+    make, _ = engines_of(f"{server.url}?name={schema(place)}", turning.reactor)
+    engine, ears = make(), Deaf()
+    turning.call(engine.open, "twice", ears, None)
+    batch = [Publication(MESSAGE, "a", n, 0, 0.0, False, sealed(MESSAGE, "twice", n, 0.0, "a", None, str(n))) for n in range(1, 6)]
+    turning.call(engine.subscribe, ["a"])
+    first = turning.call(engine.publish, batch[:3])
+    again = turning.call(engine.publish, batch)
+    assert again.standing.offset == first.standing.offset + 2
+    (past,) = turning.call(engine.after, [{}])
+    assert past.standing == again.standing
+    assert [opened(text).payload_text for text in ears.texts] == ["1", "2", "3", "4", "5"]  # all of them before the past
+    turning.call(engine.close)
 
 
 def test_whatever_was_asked_fails_when_the_connection_is_lost(turning):
