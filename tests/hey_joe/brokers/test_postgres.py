@@ -329,11 +329,34 @@ def test_what_is_published_twice_under_a_number_is_published_once(place, nodes, 
     turning.call(engine.close)
 
 
+def test_a_past_waits_for_who_publishes_meanwhile(place, nodes, server, turning):
+    make, _ = engines_of(f"{server.url}?name={schema(place)}", turning.reactor)
+    engine, ears = make(), Deaf()
+    standing = turning.call(engine.open, "asks", ears, None)
+    turning.call(engine.subscribe, ["a"])
+    one = Publication(MESSAGE, "a", 1, 10, 60.0, False, sealed(MESSAGE, "other", 1, 0.0, "a", None, '"slow"'))
+    pasts = []
+    with application(server) as connection:
+        connection.execute(f"SET search_path = {schema(place)}")
+        connection.execute("SELECT put('other', %s)", [json.dumps([one._asdict()])])
+        turning.call(lambda: engine.after([{"a": standing.offset}]).addCallback(pasts.extend) and None)
+        turning.until(lambda: server.ask("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)])
+        assert not pasts and not ears.texts
+    turning.until(lambda: pasts)
+    (past,) = pasts
+    assert past.standing.offset == standing.offset + 1 and past.messages == ears.texts and not past.gaps
+    turning.call(engine.close)
+
+
 def test_whatever_was_asked_fails_when_the_connection_is_lost(turning):
     with postgres_server.PostgresServer() as server:
         make, _ = engines_of(server.url, turning.reactor)
         engine, ears = make(), Deaf()
         turning.call(engine.open, "node", ears, None)
+        turning.call(turning.reactor.removeReader, engine._listener)  # the answer comes, and its place does not
+        halfway = []
+        turning.call(lambda: engine.beat().addErrback(halfway.append) and None)
+        turning.until(lambda: all(fence.act is not None for fence in engine._fences.values()))
         server.freeze()
 
         def ask():
@@ -345,8 +368,8 @@ def test_whatever_was_asked_fails_when_the_connection_is_lost(turning):
 
         failures = turning.call(ask)
         server.kill()
-        turning.until(lambda: len(failures) == 5, str(failures))
-        assert all(failure.check(EngineError) for failure in failures)
+        turning.until(lambda: len(failures) == 5 and halfway, str(failures))
+        assert all(failure.check(EngineError) for failure in failures + halfway)
         assert len(ears.why) == 1 and "\n" not in ears.why[0]
         turning.call(engine.close)
         assert len(ears.why) == 1
