@@ -10,7 +10,6 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "hendrix/__init__.py").re
 
 FEATURES = {
     "tls": ["twisted[tls]"],
-    "http2": ["h2>=4.1", "twisted[tls]"],
     "websocket": ["wsproto>=1.2"],
     "tor": ["txtorcon>=24.8"],
     "fast": ["uvloop>=0.21; sys_platform != 'win32'"],
@@ -27,8 +26,7 @@ FEATURES = {
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13", "django-tasks>=0.10"]
 TEST += ["selenium>=4.20", "klein>=24.8", "opentelemetry-sdk>=1.20"]
-TESTED = ("tls", "websocket", "django", "fast", "redis", "postgres", "dev-server", "cron", "manhole", "profile", "metrics", "opentelemetry")
-TEST += sorted({requirement for extra in TESTED for requirement in FEATURES[extra]})
+TEST += sorted({requirement for extra in FEATURES.values() for requirement in extra})
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8"]
 DEVELOP = [*DOCS, "ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]
 

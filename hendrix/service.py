@@ -23,8 +23,9 @@ from hendrix.hey_joe.service import HubService
 from hendrix.launch import Launch, explain, unusable
 from hendrix.notify import Notify
 from hendrix.options import Options, Settings
+from hendrix.siblings.context import Context
 from hendrix.siblings.servers import servers_of
-from hendrix.siblings.service import siblings_of
+from hendrix.siblings.service import Sibling, onions_in, siblings_of
 from hendrix.status.log_form import LogForm
 from hendrix.supervision import Supervisor, hurry
 from hendrix.tree import data
@@ -76,7 +77,8 @@ def _tree(
     root = Root(reactor, launch, settings, launcher)
     launch.hurry = partial(hurry, root)
     commands = Commands()
-    sockets = Sockets(reactor, settings.listen)
+    listen, onions = onions_in(reactor, settings.listen)
+    sockets = Sockets(reactor, listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
     hub = HubService(reactor, broker=broker_of(settings.broker, reactor), url=settings.broker)
@@ -85,8 +87,16 @@ def _tree(
     nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
     showing = _showing(reactor, settings, commands, root, hub, sockets)
     nodes += (*(showing.nodes if showing else ()), sockets, hub)
+
+    def context(whose: str, name: str) -> Context:
+        def crew() -> Any:
+            return getattr(root.namedServices.get("crew"), "crew", None)
+
+        return Context(name, reactor, settings, lambda: hub.branch, crew, lambda name: sockets.private(f"{whose}{name}", name))
+
+    nodes += [Sibling(label, spec, partial(context, ""), settings.grace) for label, spec in onions]
     if settings.sibling:
-        nodes.append(siblings_of(reactor, settings, lambda: hub.branch, lambda: getattr(root.namedServices.get("crew"), "crew", None)))
+        nodes.append(siblings_of(settings, partial(context, "sibling "), reactor))
     if settings.serve:
         nodes.append(servers_of(reactor, settings))
     if settings.workers:

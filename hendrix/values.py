@@ -207,7 +207,7 @@ def endpoint(value: Any) -> Any:
         ports = [a.removeprefix("port=") for a in arguments if a.startswith("port=") or "=" not in a]
         if not ports or not (ports[0].isdecimal() and int(ports[0]) <= 65535):
             raise ValueError(f"give a port from 0 to 65535 after the colon, such as {kind}:8000")
-    elif kind != "unix" and kind not in {plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser)}:
+    elif kind not in ("unix", "onion") and kind not in {plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser)}:
         raise ValueError(
             f"there is no endpoint type {kind!r}; write tcp:PORT, tcp:PORT:interface=ADDRESS, unix:PATH, "
             "ssl:PORT:privateKey=FILE:certKey=FILE or another Twisted endpoint"

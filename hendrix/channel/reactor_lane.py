@@ -102,7 +102,8 @@ class ReactorConnection(Protocol):
             return
         if self.peer is UNKNOWN:  # not before: haproxy: learns it from the first bytes
             address = self.transport.getPeer()
-            self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", "")))
+            known = not self.site.anonymous
+            self.peer = (str(getattr(address, "host", "")), str(getattr(address, "port", ""))) if known else ("", "")
             if isinstance(self._parser, MeasuredParser):
                 self._parser.tls = tls_version(self.transport)
         if self._closing or self._refusal is not None:

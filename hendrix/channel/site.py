@@ -100,6 +100,7 @@ class Site:
 
     :ivar access: hears of each response when it is complete, and of all else that the access log has a line for.
     :ivar own: the application for what is under `OWN`.
+    :ivar anonymous: its clients have no address: who connects is only their messenger.
     :ivar mounts: what is not the application's; `move` brings a connection that asks for it to the reactor lane.
     """
 
@@ -114,6 +115,7 @@ class Site:
     trace: Trace | None = None
     hand_over: HandOver | None = None
     own: Application | None = None
+    anonymous: bool = False
     mounts: Mounts | None = None
     move: Move | None = None
     clock: Callable[[], float] = field(default=time.monotonic)

@@ -33,13 +33,14 @@ from zope.interface import implementer
 
 from hendrix.channel.fast import AVAILABLE
 from hendrix.channel.handed_over import handed_over
+from hendrix.channel.private import PrivateEndpoint
 from hendrix.channel.tls import Certificates, check_directory, ssl_endpoint
 from hendrix.errors import ConfigurationError
 from hendrix.root import check_root
 
 log = Logger(namespace="hendrix.sockets")
 
-PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint)
+PLAIN = (TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint, AdoptedStreamServerEndpoint, PrivateEndpoint)
 AS_IT_IS, AGAIN = "as it is", "again"
 # Connections that the kernel completes for us while we are busy. Twisted's 50 is soon full, and then clients wait a second to try again.
 KERNEL_BACKLOG = 1024
@@ -72,6 +73,8 @@ class Listener:
     :ivar plain: its connections are plain sockets: the fast lane can have them.
     :ivar portable: what another process that inherits the socket can do: listen on it as it is (`AS_IT_IS`), make its endpoint again
         (`AGAIN`), or nothing ("").
+    :ivar private: the way in for an onion service, or None.
+    :ivar onion_port: the port of that; 0 if there is none. Its clients have no address, and no proxy is believed.
     """
 
     description: str
@@ -80,10 +83,17 @@ class Listener:
     plain: bool
     certificates: Certificates | None = None
     portable: str = ""
+    private: PrivateEndpoint | None = None
+    onion_port: int = 0
+
+    @property
+    def address(self) -> str:
+        """Where clients find it, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``, ``onion:...``."""
+        return (self.private.address if self.private is not None else "") or self._bound
 
     @cached_property
-    def address(self) -> str:
-        """Where it listens, or has listened, as ``--port-file`` shows it: ``tcp:127.0.0.1:8000``, ``ssl:...``, ``unix:/path``."""
+    def _bound(self) -> str:
+        """Where it listens, or has listened."""
         host: Any = self.port.getHost()
         name = getattr(host, "name", None)
         if name is not None:
@@ -133,7 +143,7 @@ class Sockets(Service):
         reception: Callable[[], Reception] = HttpReception,
         blame: str = "--listen={}",
     ) -> None:
-        self._reactor, self._listen = reactor, listen
+        self._reactor, self._listen = reactor, list(listen)
         self._reception, self._blame = reception, blame
         self.on_renew: list[Callable[[], object]] = []
         self.listeners: list[Listener] = []
@@ -141,6 +151,15 @@ class Sockets(Service):
 
     def describe(self) -> str:
         return ", ".join(listener.address for listener in self.listeners) or ", ".join(map(_name, self._listen))
+
+    def private(self, name: str, description: str) -> PrivateEndpoint:
+        """The way in for the onion service of this name, made when it is asked for the first time; before the start."""
+        for one in self._listen:
+            if isinstance(one, PrivateEndpoint) and one.name == name:
+                return one
+        made = PrivateEndpoint(self._reactor, name, description)
+        self._listen.append(made)
+        return made
 
     def check(self) -> None:
         """Make the endpoints and bind nothing. Raises `ConfigurationError` for one that cannot be made."""
@@ -183,7 +202,9 @@ class Sockets(Service):
             plain = type(endpoint) in PLAIN
             portable = AS_IT_IS if plain else AGAIN if isinstance(port, tcp.Port) and isinstance(one, str) else ""
             certificates = getattr(endpoint, "certificates", None)
-            self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable))
+            private = endpoint if isinstance(endpoint, PrivateEndpoint) else None
+            onion_port = private.onion_port if private is not None else 0
+            self.listeners.append(Listener(name, port, reception, AVAILABLE and plain, certificates, portable, private, onion_port))
 
         def failed(reason: Failure) -> None:
             raise _explain(self._blame.format(name), reason.value) from None

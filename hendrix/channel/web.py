@@ -147,7 +147,9 @@ class Web(Service):
         assert dispatcher is not None
         for listener in self._sockets.listeners:
             base, hand_over = self._base(listener), partial(self._mailbox.post, self._board.connect)
-            site = Site(application, base, self._limits, self._stamp, dispatcher, self._trusted, hand_over=hand_over)
+            trusted = None if listener.onion_port else self._trusted
+            site = Site(application, base, self._limits, self._stamp, dispatcher, trusted, hand_over=hand_over)
+            site.anonymous = bool(listener.onion_port)
             site.access, site.measure, site.trace = self._access, self._measure, self._trace
             site.mounts, site.move = self._mounts, partial(self._mailbox.post, self._move, site)
             if self._beside is not None:
@@ -169,6 +171,8 @@ class Web(Service):
         if not isinstance(name, str) or name in ("0.0.0.0", "::"):
             name = "localhost"
         scheme = "https" if listener.secure else "http"
+        if listener.onion_port:
+            return base_environ("localhost", str(listener.onion_port), scheme, multiprocess=self._shared)
         port = str(getattr(host, "port", None) or (443 if listener.secure else 80))
         return base_environ(name, port, scheme, multiprocess=self._shared)
 
@@ -189,7 +193,7 @@ class Web(Service):
 
     def _connected(self, lane: FastLane, site: Site, sock: Any, address: Any) -> None:
         """A new plain connection (worker thread)."""
-        peer: Peer = (address[0], str(address[1])) if type(address) is tuple else ("", "")
+        peer: Peer = (address[0], str(address[1])) if type(address) is tuple and not site.anonymous else ("", "")
         health, owners = self._health, self._fast
         connection = Attentive(lane, site, sock, peer, owners, health) if health else FastConnection(lane, site, sock, peer, owners)
         if self._leaving:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from hendrix.channel.private import PrivateEndpoint
 from hendrix.crosstown import traffic
 from hendrix.crosstown.task import Task
 from hendrix.hey_joe.branch import Branch, Member, NoHub
@@ -30,11 +31,17 @@ class Context:
     """
 
     def __init__(
-        self, name: str, reactor: Any, settings: Settings, hub: Callable[[], Branch | None], crew: Callable[[], Crew | None]
+        self,
+        name: str,
+        reactor: Any,
+        settings: Settings,
+        hub: Callable[[], Branch | None],
+        crew: Callable[[], Crew | None],
+        private: Callable[[str], PrivateEndpoint] | None = None,
     ) -> None:
         self.name, self.reactor, self.settings = name, reactor, settings
         self.log = Logger(namespace=f"hendrix.siblings.{name}")
-        self._hub, self._crew = hub, crew
+        self._hub, self._crew, self._private = hub, crew, private
         self._subscriptions: list[Subscription] = []
         self._open = False
 
@@ -50,6 +57,17 @@ class Context:
         if branch is None:
             raise NoHub("the hub does not run yet, or not any more: use it from startService on")
         return branch
+
+    def private(self, onion_port: int) -> PrivateEndpoint:
+        """The way into the site for this sibling alone, on which no proxy is believed. Bound before siblings start; ask when you are made.
+
+        :raises LookupError: there is no site in this tree.
+        """
+        if self._private is None:
+            raise LookupError("there is no site in this tree")
+        way = self._private(self.name)
+        way.onion_port = onion_port
+        return way
 
     def publish(self, topic: str, payload: Any) -> None:
         """Send a payload to all subscribers of a topic, in whatever process they are. Any thread; returns at once.

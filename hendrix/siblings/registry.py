@@ -15,7 +15,7 @@ from hendrix.wsgi.loading import Name
 GROUP = "hendrix.siblings"
 
 # Each is a module of this package.
-BUILT_IN = ("cron", "echo", "ethernet", "irc", "pubsub", "udp")
+BUILT_IN = ("cron", "echo", "ethernet", "irc", "pubsub", "tor", "udp")
 
 MakeService = Callable[..., Any]
 

@@ -12,6 +12,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from hendrix.channel.private import PrivateEndpoint
 from hendrix.errors import ConfigurationError, LocalError
 from hendrix.options import Settings
 from hendrix.siblings.context import Context
@@ -39,15 +40,22 @@ class Siblings(Supervisor):
         return True
 
 
-def siblings_of(reactor: Any, settings: Settings, hub: Callable[[], Any], crew: Callable[[], Any]) -> Siblings:
+def siblings_of(settings: Settings, context: ContextOf, reactor: Any) -> Siblings:
     """The node for those of the settings. Their functions are imported and called: raises `ConfigurationError` for what cannot work."""
-
-    def context(name: str) -> Context:
-        return Context(name, reactor, settings, hub, crew)
-
     see(settings.pythonpath)
     specs = [Spec.parse(text) for text in settings.sibling]
     return Siblings(reactor, [Sibling(label, spec, context, settings.grace) for label, spec in zip(_labels(specs), specs)])
+
+
+def onions_in(reactor: Any, listen: Iterable[Any]) -> tuple[list[Any], list[tuple[str, Spec]]]:
+    """What `Sockets` is to bind, with a port for each ``onion:``; and those, with their names in the tree.
+
+    They are nodes of the root: one that dies too often ends the site, as a port that cannot be had does.
+    """
+    found = {number: Spec.of_onion(one) for number, one in enumerate(listen) if isinstance(one, str) and one.partition(":")[0] == "onion"}
+    labels = dict(zip(found, _labels(found.values())))
+    bound = [PrivateEndpoint(reactor, labels[number], one) if number in found else one for number, one in enumerate(listen)]
+    return bound, [(labels[number], spec) for number, spec in found.items()]
 
 
 def _labels(specs: Iterable[Spec]) -> Iterable[str]:
@@ -102,7 +110,7 @@ class Sibling(Service):
         self._state = "prepared"
         self._blamed(self._service.privilegedStartService)
 
-    def startService(self) -> None:
+    def startService(self) -> Deferred[Any] | None:
         super().startService()
         self._restarts += 1
         service = self._service
@@ -114,8 +122,11 @@ class Sibling(Service):
             self._state = "over"
             self._end(service, self._context)
             raise
-        if isinstance(started, Deferred):  # the site does not wait for it
-            started.addErrback(lambda failure: self._died(service, failure))
+        if isinstance(started, Deferred):
+            if getattr(service, "awaited", False):
+                return started.addErrback(lambda failure: self._not_up(service, failure))
+            started.addErrback(lambda failure: self._died(service, failure))  # the site does not wait for it
+        return None
 
     def stopService(self) -> Deferred[Any]:
         super().stopService()
@@ -124,6 +135,17 @@ class Sibling(Service):
             return maybeDeferred(lambda: None)
         self._state = "over"
         return self._end(self._service, self._context)
+
+    def _not_up(self, service: Any, failure: Failure) -> Any:
+        """A start that others wait for has failed, or was cancelled by its end."""
+        if service is not self._service or self._state != "running":
+            return failure
+        self._state = "over"
+
+        def fail() -> Any:
+            failure.raiseException()
+
+        return self._end(service, self._context).addCallback(lambda _: self._blamed(fail))
 
     def _made(self) -> tuple[Context, Any]:
         context = self._context_of(str(self.name))

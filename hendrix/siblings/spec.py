@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 from hendrix.errors import ConfigurationError
@@ -27,10 +27,21 @@ class Spec:
     kind: str
     label: str
     values: Mapping[str, str]
+    option: str = "--sibling"
 
     @property
     def blame(self) -> str:
-        return f"--sibling={self.text}"
+        return f"{self.option}={self.text}"
+
+    @classmethod
+    def of_onion(cls, text: str) -> Spec:
+        """``--listen=onion:80:key=value:...`` is the sibling tor in the place of an endpoint. Raises ConfigurationError."""
+        tor = re.sub(r"^onion(:[^:=]*(?=:|$))?", lambda found: f"tor{':port=' if found[1] else ''}{(found[1] or '')[1:]}", text)
+        try:
+            spec = cls.parse(tor)
+        except ConfigurationError as error:
+            raise ConfigurationError(str(error).replace(f"--sibling={tor}", f"--listen={text}", 1)) from None
+        return replace(spec, text=text, label="onion", option="--listen")
 
     @classmethod
     def parse(cls, text: str) -> Spec:

@@ -26,6 +26,7 @@ def legacy(listener: Listener) -> dict[str, Any]:
     certificates = listener.certificates
     return {
         "description": listener.description,
+        "onion_port": listener.onion_port,
         "as_it_is": listener.portable == AS_IT_IS,
         "pem": None if certificates is None else vars(certificates.pem),
         "endpoint": listener.description if listener.portable else FORWARDED,
@@ -56,7 +57,8 @@ class InheritedSockets(Sockets):
         reactor, reception, description = self._reactor, HttpReception(), legacy["description"]
 
         def add(port: IListeningPort) -> None:
-            self.listeners.append(Listener(description, port, reception, AVAILABLE and legacy["as_it_is"]))
+            plain = AVAILABLE and legacy["as_it_is"]
+            self.listeners.append(Listener(description, port, reception, plain, onion_port=legacy["onion_port"]))
 
         if legacy["as_it_is"]:
             add(SharedPort(reactor, listening, reception))

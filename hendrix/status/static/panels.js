@@ -101,7 +101,7 @@ export function showTree(news) {
 }
 
 function fill(parent, all) {
-  list(parent, all, (node) => node.path, buildNode, (item, node) => {
+  list(parent, all, (node) => `${node.path} ${node.many > 0}`, buildNode, (item, node) => {
     item.dataset.state = node.state;
     const [dot, name, line, why] = item.children;
     put(dot.firstElementChild, STATES[node.state]);

@@ -195,5 +195,3 @@ def test_there_may_be_no_engine_when_a_node_begins(place, turning):
     node.publish("a", 2)
     got(turning, reader, 2)
     assert reader.payloads == [1, 2]
-
-

@@ -329,5 +329,3 @@ def test_a_consumer_that_raises_is_told_and_not_called_again(nodes, turning):
     nodes[1].branches[0].enqueue("q", 2)
     turning.until(lambda: done_by(nodes[1:]) == [2] or 2 in nodes[0].workers[0].payloads)
     assert Counter(done_by(nodes))[1] == 1
-
-

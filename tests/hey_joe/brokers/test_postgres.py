@@ -10,6 +10,7 @@ import postgres_server
 import psycopg
 import pytest
 from clusters import EnginePlace, Turning
+from twisted.logger import globalLogPublisher
 
 from hendrix import values
 from hendrix.errors import ConfigurationError
@@ -200,7 +201,14 @@ def described(place, url, until):
 
 def test_errors_are_one_line_that_says_what_is_wrong(place, server):
     nobody = f"postgresql://postgres:wrong-sekret@127.0.0.1:{server.port}/postgres"
-    described(place, nobody, 'password authentication failed for user "postgres"')
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        described(place, nobody, 'password authentication failed for user "postgres"')
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    logged = [event["why"] for event in events if "cannot be reached" in (event.get("log_format") or "")]
+    assert len(logged) == 1 and 'password authentication failed for user "postgres"' in logged[0]
     described(place, server.url.replace("/postgres", "/nothing").replace("//nothing", "//postgres"), 'database "nothing" does not exist')
     server.ask("CREATE ROLE modest LOGIN PASSWORD 'sekret'")
     modest = f"postgresql://modest:sekret@127.0.0.1:{server.port}/postgres?name=fresh"
