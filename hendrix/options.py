@@ -117,7 +117,7 @@ class Settings:
     listen: tuple[str | IStreamServerEndpoint, ...] = setting(
         (), LISTEN, "ENDPOINT", endpoint,
         "A Twisted server endpoint: tcp:80, tcp:8000:interface=127.0.0.1, unix:/run/site.sock, "
-        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd, haproxy:tcp:8000, ... Repeatable.",
+        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd, haproxy:tcp:8000, onion:80, ... Repeatable.",
         shown=DEFAULT_LISTEN,
     )  # fmt: skip
     http_port: InitVar[int | None] = setting(
