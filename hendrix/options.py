@@ -117,7 +117,7 @@ class Settings:
     listen: tuple[str | IStreamServerEndpoint, ...] = setting(
         (), LISTEN, "ENDPOINT", endpoint,
         "A Twisted server endpoint: tcp:80, tcp:8000:interface=127.0.0.1, unix:/run/site.sock, "
-        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd, haproxy:tcp:8000, ... Repeatable.",
+        "ssl:443:privateKey=key.pem:certKey=cert.pem, systemd, haproxy:tcp:8000, onion:80, ... Repeatable.",
         shown=DEFAULT_LISTEN,
     )  # fmt: skip
     http_port: InitVar[int | None] = setting(
@@ -240,7 +240,8 @@ class Settings:
     )  # fmt: skip
     broker: str = setting(
         "memory:", BESIDE, "URL", broker,
-        "What joins the hub to those of other nodes: redis://host:6379, rediss://... over TLS, redis+sentinel://one:26379,two/mymaster; "
+        "What joins the hub to those of other nodes: redis://host:6379, rediss://... over TLS, redis+sentinel://one:26379,two/mymaster, "
+        "postgresql://host/database; "
         "memory: for one node alone. In HENDRIX_BROKER a password is not seen in the list of processes.", shown="memory:",
     )  # fmt: skip
     sibling: tuple[str, ...] = setting(

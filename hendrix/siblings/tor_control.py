@@ -97,9 +97,14 @@ class Control:
         self.lost: Deferred[None] = protocol.when_disconnected().addErrback(lambda _: None)
 
     async def ask(self, command: str) -> str:
-        """The answer. Raises what txtorcon does, and TimeoutError."""
+        """The answer. Raises `NoTor` where it has gone, what txtorcon does, and TimeoutError."""
         answer: Deferred[str] = self._protocol.queue_command(command)
-        return await answer.addTimeout(PATIENCE, self._reactor)
+        try:
+            return await answer.addTimeout(PATIENCE, self._reactor)
+        except RuntimeError as error:
+            if isinstance(error, library().TorProtocolError):
+                raise
+            raise NoTor("tor has just gone") from None  # txtorcon's own words repeat the command, and with it the key
 
     async def publish(self, key: str, port: int, target: str) -> tuple[str, str]:
         """Make the onion service. Gives its name without ``.onion``, and its key. It is tor's for as long as this connection lives.

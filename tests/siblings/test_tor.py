@@ -6,12 +6,15 @@ from base64 import b64encode
 
 import pytest
 from sibling_house import House
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
 
 from hendrix.errors import ConfigurationError
 from hendrix.siblings.onion_key import PREFIX, TORS_OWN, Key
 from hendrix.siblings.service import onions_in
 from hendrix.siblings.spec import Spec, read
 from hendrix.siblings.tor import make_service
+from hendrix.siblings.tor_control import Control, NoTor
 
 SECRET = bytes(range(64))
 TEXT = PREFIX + b64encode(SECRET).decode()
@@ -112,3 +115,32 @@ def test_tors_own_key_will_do(tmp_path):
     key = Key(str(file))
     key.read()
     assert key.text == TEXT
+
+
+def test_where_tor_goes_in_the_middle_of_it_nobody_reads_the_key():
+    class Going:
+        def when_disconnected(self):
+            return Deferred()
+
+        def queue_command(self, command):
+            return fail(RuntimeError(f"Tor unexpectedly disconnected while running: {command}"))
+
+    asked = Deferred.fromCoroutine(Control(Going(), Clock()).publish("ED25519-V3:secret", 80, "127.0.0.1:1"))
+    found = []
+    asked.addErrback(lambda failure: found.append(failure.value))
+    assert isinstance(found[0], NoTor) and "secret" not in str(found[0])
+
+
+def test_what_only_root_may_read_is_read_once(tmp_path):
+    """The sibling is made anew when it has died, as another user perhaps."""
+    secret = tmp_path / "password"
+    secret.write_text("jimi")
+    house = House()
+    spec = {"password_file": str(secret), "key_file": str(tmp_path / "key")}
+    first = make_service(house.context(), **spec)
+    first._key.keep(f"{PREFIX}{b64encode(bytes(64)).decode()}")
+    secret.unlink()
+    (tmp_path / "key").unlink()
+    second = make_service(house.context(), **spec)
+    second.privilegedStartService()
+    assert (second._place._password, second._key.text) == ("jimi", first._key.text)
