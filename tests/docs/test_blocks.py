@@ -18,7 +18,8 @@ from unittest.mock import MagicMock
 import django
 from django.conf import settings
 INSTALLED = ["hendrix.django", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"]
-settings.configure(SECRET_KEY="x" * 50, INSTALLED_APPS=INSTALLED, ALLOWED_HOSTS=["*"])
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+settings.configure(SECRET_KEY="x" * 50, INSTALLED_APPS=INSTALLED, ALLOWED_HOSTS=["*"], DATABASES=DATABASES)
 django.setup()
 from twisted.application.service import Service
 from hendrix import hey_joe
