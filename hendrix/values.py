@@ -144,7 +144,7 @@ def directory(value: Any) -> str:
     return found
 
 
-BROKERS = ("memory", "redis", "rediss", "redis+sentinel")
+BROKERS = ("memory", "redis", "rediss", "redis+sentinel", "rediss+sentinel")
 
 
 def broker(value: Any) -> str:
@@ -156,7 +156,7 @@ def broker(value: Any) -> str:
         parts = urlsplit(given)
         known = parts.scheme in BROKERS[1:] and bool(parts.hostname) and (parts.port is None or "," in parts.netloc or parts.port > 0)
     except ValueError:
-        known = "," in given and given.partition("://")[0] == "redis+sentinel"  # several hosts with ports
+        known = "," in given and given.partition("://")[0].endswith("+sentinel")  # several hosts with ports
     if not known:
         raise ValueError(f"give memory: or the URL of an engine, as in redis://host:6379; there is {', '.join(BROKERS)}")
     return given
