@@ -88,7 +88,7 @@ def one_round(turning, place, nodes, strike, mend):
             if len(numbers) < numbers[-1] - numbers[0] + 1:
                 assert any(gap[0] == "kept" for gap in reader.gaps), "some is lost, and nobody says so"
     for reader in readers:
-        turning.call(reader.subscription.close if hasattr(reader, "subscription") else reader.close)
+        turning.call(reader.member.leave)
     assert all(turning.call(node.hub.numbers)["broker_dropped"] == 0 for node in nodes)
 
 
@@ -99,7 +99,7 @@ def a_node_dies(turning, place, nodes):
     turning.until(lambda: [each["event"] for each in watcher.payloads] == ["join"])
     node.vanish()
     wait(turning, lambda: [each["event"] for each in watcher.payloads] == ["join", "leave"], "whoever was there does not leave")
-    turning.call(watcher.close)
+    turning.call(watcher.member.leave)
 
 
 def size():
