@@ -96,7 +96,10 @@ def run(cores: tuple[int, int], *, quick: bool = False, fault: Callable[[str], N
 
 def judge(found: dict[str, Carried]) -> list[Goal]:
     """The goals of brokers, with their verdicts; the better of the layers of channels_redis counts."""
-    texts = [f"messages per second between nodes on Redis: at least {TIMES} times channels_redis", "p99 between nodes on Redis: below channels_redis"]
+    texts = [
+        f"messages per second between nodes on Redis: at least {TIMES} times channels_redis",
+        "p99 between nodes on Redis: below channels_redis",
+    ]
     theirs = [found[kind] for kind in (CHANNELS, PUBSUB) if kind in found]
     if OURS not in found or not theirs:
         return [Goal(text) for text in texts]

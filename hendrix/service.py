@@ -170,9 +170,7 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
     return watch(reactor, settings, workers.restart, tell)
 
 
-def _showing(
-    reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets
-) -> Showing | None:
+def _showing(reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets) -> Showing | None:
     if not settings.status:
         return None
     from hendrix.showing import Showing

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-import redis_server
 
+import redis_server
 from harness import Site
 
 pytest.importorskip("celery", reason="celery is not installed: the bridge to it is NOT TESTED; pip install -e .[dev]")

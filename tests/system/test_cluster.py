@@ -182,7 +182,7 @@ def test_an_outsider_publishes_through_the_broker(trees, server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "broker, topic, says",
+    ("broker", "topic", "says"),
     [
         ("memory:", "a", "broker: memory: is inside one tree of processes"),
         ("ftp://a", "a", "broker: give memory: or the URL of an engine"),

@@ -65,7 +65,9 @@ def _redis(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Call
     prefix = f"{{{options.pop('name', NAME)}}}"  # in braces: in a Redis Cluster all keys are in one place
     for option in options:
         if option not in REDIS_OPTIONS:
-            raise ValueError(f"there is no option {option}; there is name, {', '.join(REDIS_OPTIONS)}, and for sentinels {SENTINEL_OPTIONS}")
+            raise ValueError(
+                f"there is no option {option}; there is name, {', '.join(REDIS_OPTIONS)}, and for sentinels {SENTINEL_OPTIONS}"
+            )
         if not tls:
             raise ValueError(f"{option} is for TLS: begin with rediss{parts.scheme.removeprefix('redis')}://")
     # One try: a client that connects anew by itself would hide that messages are lost.
@@ -99,7 +101,10 @@ def _redis(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Call
 
 def _typed(options: dict[str, str]) -> dict[str, Any]:
     """As the client of Redis reads them from a URL."""
-    return {name: value.lower() not in ("", "0", "f", "false", "n", "no") if name == "ssl_check_hostname" else value for name, value in options.items()}
+    return {
+        name: value.lower() not in ("", "0", "f", "false", "n", "no") if name == "ssl_check_hostname" else value
+        for name, value in options.items()
+    }
 
 
 def _place(text: str, port: int) -> tuple[str, int]:

@@ -54,7 +54,14 @@ def wait(turning, condition, complaint):
 def test_tls_with_an_authority_and_without(turning, node, certificate):
     port = redis_server.free_port()
     tls = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
-    files = ["--tls-cert-file", str(certificate.cert), "--tls-key-file", str(certificate.key), "--tls-ca-cert-file", str(certificate.authority)]
+    files = [
+        "--tls-cert-file",
+        str(certificate.cert),
+        "--tls-key-file",
+        str(certificate.key),
+        "--tls-ca-cert-file",
+        str(certificate.authority),
+    ]
     with redis_server.RedisServer(*tls, *files, "--requirepass", "a/b", port=port):
         url = f"rediss://:a%2Fb@127.0.0.1:{port}"
         one, other = (node(f"{url}?ssl_ca_certs={certificate.authority}") for _ in range(2))
@@ -98,11 +105,18 @@ class Sentinel:
 def test_a_sentinel_says_who_is_the_master_now(turning, node):
     locked = ("--requirepass", "p@ss", "--masterauth", "p@ss")
     with redis_server.RedisServer(*locked) as master:
-        with redis_server.RedisServer(*locked, "--replicaof", "127.0.0.1", str(master.port)) as replica, Sentinel(master, "p@ss") as sentinel:
+        with (
+            redis_server.RedisServer(*locked, "--replicaof", "127.0.0.1", str(master.port)) as replica,
+            Sentinel(master, "p@ss") as sentinel,
+        ):
             seen = f"port\n{replica.port}\n"
-            wait(turning, lambda: seen in sentinel.ask("sentinel", "replicas", "mine"), lambda: sentinel.ask("sentinel", "replicas", "mine"))
+            wait(
+                turning, lambda: seen in sentinel.ask("sentinel", "replicas", "mine"), lambda: sentinel.ask("sentinel", "replicas", "mine")
+            )
             ready = "master-link-status\nok"
-            wait(turning, lambda: ready in sentinel.ask("sentinel", "replicas", "mine"), lambda: sentinel.ask("sentinel", "replicas", "mine"))
+            wait(
+                turning, lambda: ready in sentinel.ask("sentinel", "replicas", "mine"), lambda: sentinel.ask("sentinel", "replicas", "mine")
+            )
             url = f"redis+sentinel://:p%40ss@127.0.0.1:{sentinel.port}/mine?sentinel_password=sent-inel"
             one, other = node(url), node(url)
             wait(turning, lambda: one.connected and other.connected, lambda: turning.call(one.hub.describe))
@@ -118,7 +132,7 @@ def test_a_sentinel_says_who_is_the_master_now(turning, node):
 
 
 @pytest.mark.parametrize(
-    "url, says",
+    ("url", "says"),
     [
         ("redis+sentinel://127.0.0.1", "give the name of the service"),
         ("redis://127.0.0.1?sentinel_password=x", "there is no option sentinel_password"),
