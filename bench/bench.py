@@ -15,6 +15,7 @@ import crosstown
 import machine
 import realtime
 import scaling
+import sleepers
 from goals import judge
 from idle import measure_idle, raise_limit
 from launch import free_port, launch
@@ -64,6 +65,8 @@ class Bench:
         """Do all the rounds. In each, the servers take turns within an app, another one first each time, so that noise hits all alike."""
         for turn in range(self.options.rounds):
             for app in apps:
+                if app.name == "waiting":
+                    self.results.asleep.append(sleepers.measure(self.options.threads, self.options.seconds, self.server_core))
                 shift = turn % len(servers)
                 for server in servers[shift:] + servers[:shift]:
                     if (server.name, app.name) not in self.broken:

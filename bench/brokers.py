@@ -44,13 +44,10 @@ class Carried:
 
 def measure(kind: str, url: str, cores: tuple[int, int], count: int, timed: int) -> Carried:
     """One kind, with a process at each end. Raises ValueError where it does not do what it should."""
-    ends = [
-        subprocess.Popen(
-            ["taskset", "-c", str(core), sys.executable, __file__, "--end", role, kind, url, str(count), str(timed)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        for role, core in zip(("hear", "say"), cores)
-    ]  # fmt: skip
+    ends = []
+    for role, core in zip(("hear", "say"), cores):
+        words = ["taskset", "-c", str(core), sys.executable, __file__, "--end", role, kind, url, str(count), str(timed)]
+        ends.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     hearing, saying = ends
     try:
         for end in ends:

@@ -31,6 +31,7 @@ class Results:
 
     samples: dict[Cell, list[Sample]] = field(default_factory=dict)
     memory: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)  # (server, app) -> (cold, warm) KiB of PSS
+    asleep: list[float] = field(default_factory=list)  # wake-ups a second of threads that only sleep, one per round
     faults: list[str] = field(default_factory=list)
     idle: Idle | None = None
     crosstown: Crosstown | None = None

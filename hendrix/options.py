@@ -240,7 +240,8 @@ class Settings:
     )  # fmt: skip
     broker: str = setting(
         "memory:", BESIDE, "URL", broker,
-        "What joins the hub to those of other nodes: redis://host:6379, rediss://... over TLS, redis+sentinel://one:26379,two/mymaster; "
+        "What joins the hub to those of other nodes: redis://host:6379, rediss://... over TLS, redis+sentinel://one:26379,two/mymaster, "
+        "postgresql://host/database; "
         "memory: for one node alone. In HENDRIX_BROKER a password is not seen in the list of processes.", shown="memory:",
     )  # fmt: skip
     sibling: tuple[str, ...] = setting(

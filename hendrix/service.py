@@ -81,7 +81,7 @@ def _tree(
     sockets = Sockets(reactor, listen)
     notify = Notify.of_environment(reactor, os.environ, partial(_status, root))
     add_standard(commands, root, reactor)
-    hub = HubService(reactor, broker=broker_of(settings.broker, reactor), durable=settings.broker != "memory:")
+    hub = HubService(reactor, broker=broker_of(settings.broker, reactor), url=settings.broker)
     add_hub(commands, lambda: hub.branch)
     add_inner(commands, lambda: hub.branch)
     nodes: list[Service] = [ControlService(reactor, commands, control)] if control else []
@@ -170,7 +170,9 @@ def _watch(reactor: Any, settings: Settings, workers: Workers) -> Service:
     return watch(reactor, settings, workers.restart, tell)
 
 
-def _showing(reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets) -> Showing | None:
+def _showing(
+    reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets
+) -> Showing | None:
     if not settings.status:
         return None
     from hendrix.showing import Showing

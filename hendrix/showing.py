@@ -37,7 +37,9 @@ class Showing:
     :ivar here: hears the reports of this process, where it serves; ``counting`` counts what it serves.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets) -> None:
+    def __init__(
+        self, reactor: Any, settings: Settings, commands: Commands, root: Supervisor, hub: HubService, sockets: Sockets
+    ) -> None:
         assert settings.status is not None and hub.hub is not None
         self.counting = Counting()
         self._totals = Totals(self.counting)

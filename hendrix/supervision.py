@@ -18,6 +18,7 @@ It is a `MultiService`: it hosts any Twisted service and lives under any. All of
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +61,6 @@ class Intensity:
 @dataclass(frozen=True)
 class _Death:
     at: float
-    child: IService
     counts: bool
 
 
@@ -104,6 +104,7 @@ class Supervisor(MultiService):
         self._prepared = False
         self._starting: Deferred[None] | None = None
         self._deaths: deque[_Death] = deque()
+        self._again: dict[IService, tuple[int, float]] = {}  # of each child that has died: how often in a row, and when last
         self._coming_back: dict[IService, Deferred[Any]] = {}
 
     def describe(self) -> str:
@@ -182,7 +183,7 @@ class Supervisor(MultiService):
         now = self.time()
         while self._deaths and now - self._deaths[0].at > self.intensity.seconds:
             self._deaths.popleft()
-        self._deaths.append(_Death(now, child, not self.tolerates(error)))
+        self._deaths.append(_Death(now, not self.tolerates(error)))
         deaths = sum(death.counts for death in self._deaths)
         if deaths > self.intensity.most:
             self._give_up(GivenUp(f"{name_of(child)} died, as {deaths} did in {self.intensity.seconds:g} s: {error}"))
@@ -200,8 +201,12 @@ class Supervisor(MultiService):
 
     def _pause(self, child: IService) -> float:
         """Seconds to wait before the child is started again."""
-        again = sum(death.child is child for death in self._deaths) - 1
-        return min(PAUSE * 2 ** (again - 1), LONGEST_PAUSE) if again else 0.0
+        again, before = self._again.get(child, (0, -math.inf))
+        now = self.time()
+        if now - before > max(self.intensity.seconds, 2 * LONGEST_PAUSE):
+            again = 0  # it has lived
+        self._again[child] = again + 1, now
+        return min(PAUSE * 2 ** min(again - 1, 10), LONGEST_PAUSE) if again else 0.0
 
     def _bring_back(self, child: IService, pause: float) -> None:
         children: list[IService] = list(self)
@@ -238,6 +243,7 @@ class Supervisor(MultiService):
 
     def _give_up(self, reason: GivenUp) -> None:
         self._deaths.clear()
+        self._again.clear()
         if self.outcome:
             self.outcome.failed(reason)
             return

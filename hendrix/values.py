@@ -144,7 +144,10 @@ def directory(value: Any) -> str:
     return found
 
 
-BROKERS = ("memory", "redis", "rediss", "redis+sentinel", "rediss+sentinel")
+BROKERS = ("memory", "redis", "rediss", "redis+sentinel", "rediss+sentinel", "postgresql", "postgres")
+
+# Those of which a URL may name several hosts, and those that need none.
+SEVERAL_HOSTS, NO_HOST = ("redis+sentinel", "rediss+sentinel", "rediss+sentinel", "postgresql", "postgres"), ("postgresql", "postgres")
 
 
 def broker(value: Any) -> str:
@@ -154,9 +157,10 @@ def broker(value: Any) -> str:
         return "memory:"
     try:
         parts = urlsplit(given)
-        known = parts.scheme in BROKERS[1:] and bool(parts.hostname) and (parts.port is None or "," in parts.netloc or parts.port > 0)
+        somewhere = bool(parts.hostname) or parts.scheme in NO_HOST
+        known = parts.scheme in BROKERS[1:] and somewhere and (parts.port is None or "," in parts.netloc or parts.port > 0)
     except ValueError:
-        known = "," in given and given.partition("://")[0].endswith("+sentinel")  # several hosts with ports
+        known = "," in given and given.partition("://")[0] in SEVERAL_HOSTS  # hosts with ports
     if not known:
         raise ValueError(f"give memory: or the URL of an engine, as in redis://host:6379; there is {', '.join(BROKERS)}")
     return given

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from hendrix.supervision import Intensity, Mortal as MortalProtocol, Supervisor, name_of
+from hendrix.supervision import LONGEST_PAUSE, Intensity, Mortal as MortalProtocol, Supervisor, name_of
 
 
 class Child(Service):
@@ -278,6 +278,20 @@ def test_the_pause_before_a_restart_doubles_and_is_forgotten_with_the_deaths():
     notes.clear()
     a.die()
     assert notes == ["prepare a", "start a"]
+
+
+def test_the_pause_of_one_that_always_dies_grows_to_the_longest_and_stays_there():
+    _, (a, *_), notes, clock = mortals("a", most=100)
+    for _ in range(12):
+        a.die()
+        clock.advance(LONGEST_PAUSE)
+    for _ in range(20):
+        notes.clear()
+        a.die()
+        clock.advance(LONGEST_PAUSE * 0.99)
+        assert notes == []
+        clock.advance(LONGEST_PAUSE * 0.02)
+        assert notes == ["prepare a", "start a"]
 
 
 def test_a_restart_that_fails_counts_as_a_death():

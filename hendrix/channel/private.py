@@ -22,6 +22,7 @@ class PrivateEndpoint(TCP4ServerEndpoint):
     :ivar onion_port: the port that clients see.
     :ivar target: where it listens, as tor is told; "" before it does.
     :ivar address: as ``--port-file`` shows it: ``onion:....onion:80``; "" before it has one.
+    :ivar kept: what outlives whoever publishes it: later only root might read that again.
     """
 
     def __init__(self, reactor: Any, name: str, description: str) -> None:
@@ -29,6 +30,7 @@ class PrivateEndpoint(TCP4ServerEndpoint):
         self.name, self.description = name, description
         self.onion_port = 80
         self.target = self.address = ""
+        self.kept: dict[str, Any] = {}
 
     def listen(self, protocolFactory: Any) -> Deferred[Any]:
         def bound(port: Any) -> Any:

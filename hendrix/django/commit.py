@@ -1,12 +1,15 @@
-"""Tasks that wait for a commit: ``after_commit``."""
+"""Tasks and messages that wait for a commit: ``after_commit`` and ``on_commit``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from django.db import connections, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from hendrix.crosstown.task import Task
+from hendrix.hey_joe.rules import Rule
 
 Marks = dict[str, int]
 
@@ -36,6 +39,33 @@ def start_on_commit(task: Task, start: Callable[[], None], alias: str | None) ->
     :raises django.db.transaction.TransactionManagementError: if transactions are managed by hand here, as `transaction.on_commit` does.
     """
     transaction.on_commit(OnCommit(task, start), using=alias)
+
+
+def publish_on_commit(
+    topic: str, payload_text: str, rule: Rule, publish: Callable[[], None], schema: str | None, alias: str | None
+) -> None:
+    """See `hendrix.hey_joe.publish`. Where the database has the schema of the broker, the transaction itself publishes.
+
+    :raises ImproperlyConfigured: the user of the database has no right to that.
+    :raises django.db.transaction.TransactionManagementError: as for `start_on_commit`.
+    """
+    connection = connections[alias or DEFAULT_DB_ALIAS]
+    if schema is None or connection.vendor != "postgresql" or not _has(connection, schema):
+        transaction.on_commit(publish, using=alias)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT "{schema}".publish(%s, %s::json, %s, %s)', [topic, payload_text, rule.history, rule.age])
+
+
+def _has(connection: Any, schema: str) -> bool:
+    """Whether the schema is in this database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_schema_privilege(oid, 'USAGE'), current_user FROM pg_namespace WHERE nspname = %s", [schema])
+        found = cursor.fetchone()
+    if found is not None and not found[0]:
+        user = found[1]
+        raise ImproperlyConfigured(f"{user} may not publish by the broker in its database: GRANT USAGE ON SCHEMA {schema} TO {user}")
+    return found is not None
 
 
 def marks() -> Marks:

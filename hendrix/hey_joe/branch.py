@@ -60,13 +60,14 @@ class Branch:
 
     :param post: has the reactor make a call soon, from any thread: `Mailbox.post`.
     :param durable: whether a message of a queue can survive its process.
+    :param schema: of the broker, if that is PostgreSQL.
 
     :ivar thread: the reactor's, as `threading.get_ident` says it.
     :ivar jobs: who does what this process serves.
     """
 
-    def __init__(self, uplink: Uplink, post: Callable[..., object], durable: bool = False) -> None:
-        self.durable = durable
+    def __init__(self, uplink: Uplink, post: Callable[..., object], durable: bool = False, schema: str | None = None) -> None:
+        self.durable, self.schema = durable, schema
         self._uplink, self._outbox, self.post = uplink, Outbox(uplink), post
         self._inlet = Inlet(lambda: post(self._drain))
         self._members: dict[int, Member] = {}

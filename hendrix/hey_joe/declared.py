@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hendrix.hey_joe.message import Message
-from hendrix.hey_joe.rules import Rule
+from hendrix.hey_joe.rules import Rule, Rules
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,13 @@ class Declared:
         self.rules[pattern] = rule
         if self._listener is not None:
             self._listener.rule_declared(pattern, rule)
+
+    def rule_of(self, topic: str) -> Rule:
+        """The rule that holds for the topic."""
+        rules = Rules()
+        for pattern, rule in list(self.rules.items()):
+            rules.set(pattern, rule)
+        return rules.of(topic)
 
     def handler(self, handler: Handler) -> None:
         self.handlers[handler.key] = handler

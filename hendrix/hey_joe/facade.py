@@ -5,6 +5,7 @@ Any thread may call these; none but `position`, `presence` and `history` waits f
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from inspect import iscoroutinefunction
@@ -13,8 +14,10 @@ from typing import Any
 
 from hendrix import client
 from hendrix.crosstown.task import name_of
+from hendrix.crosstown.traffic import NoTransactions
 from hendrix.hey_joe import branch as _branch
 from hendrix.hey_joe.branch import NoHub
+from hendrix.hey_joe.brokers.schema import schema_of
 from hendrix.hey_joe.declared import Event, Handler, declared
 from hendrix.hey_joe.message import encoded
 from hendrix.hey_joe.queues import EXPIRES
@@ -30,15 +33,27 @@ ELSEWHERE = (
 )
 
 
-def publish(topic: str, payload: Any) -> None:
+#: Publish when the transaction that is open on this thread commits, on the database of this alias (None: the default), and never if it
+#: rolls back: given topic, payload as JSON, rule, a call that publishes, and the schema of the broker if that is PostgreSQL.
+#: `hendrix.django` sets it.
+publish_on_commit: Callable[[str, str, Rule, Callable[[], None], str | None, str | None], None] | None = None
+
+
+def publish(topic: str, payload: Any, *, on_commit: bool | str = False) -> None:
     """Send a payload to all subscribers of a topic, in whatever process they are. Returns at once.
 
     :param topic: ``chat.lobby``: levels of letters, digits and ``_-:@/~+=,`` between full stops.
     :param payload: what JSON can say, up to 1 MiB.
+    :param on_commit: when the transaction that is open here commits, and never if it rolls back; True or the alias of a database. Needs
+        ``hendrix.django`` among the INSTALLED_APPS. Where the broker is in that database, it is published by that transaction itself.
     :raises BadTopic, BadPayload: nothing is sent.
+    :raises NoTransactions: for ``on_commit`` without ``hendrix.django``.
     :raises NoHub: this is not a process of hendrix, and the environment's HENDRIX_CONTROL names no control socket of one.
     :raises OSError, LocalError: it is not, and the hendrix of that socket cannot be reached, or refuses.
     """
+    if on_commit is not False:
+        _publish_on_commit(topic, encoded(check_topic(topic), payload), on_commit if isinstance(on_commit, str) else None)
+        return
     if _branch.current is not None:
         _branch.current.publish(topic, payload)
         return
@@ -47,6 +62,15 @@ def publish(topic: str, payload: Any) -> None:
         raise NoHub(ELSEWHERE)
     encoded(check_topic(topic), payload)
     client.publish(topic, payload, control=control)
+
+
+def _publish_on_commit(topic: str, payload_text: str, alias: str | None) -> None:
+    if publish_on_commit is None:
+        raise NoTransactions(f'{topic}: on_commit needs "hendrix.django" among the INSTALLED_APPS')
+    branch = _branch.current
+    schema = branch.schema if branch is not None else schema_of(os.environ.get("HENDRIX_BROKER", ""))
+    payload = json.loads(payload_text)  # it may change before the commit
+    publish_on_commit(topic, payload_text, declared.rule_of(topic), lambda: publish(topic, payload), schema, alias)
 
 
 def topic(pattern: str, *, history: int = 0, age: float = 3600.0, policy: str = "oldest") -> None:

@@ -12,6 +12,7 @@ from hendrix.crosstown import traffic
 from hendrix.hey_joe import branch as branches
 from hendrix.hey_joe.branch import Branch, NoHub
 from hendrix.hey_joe.broker import Broker
+from hendrix.hey_joe.brokers.schema import schema_of
 from hendrix.hey_joe.declared import declared
 from hendrix.hey_joe.handling import Handling
 from hendrix.hey_joe.hub import Hub
@@ -30,15 +31,15 @@ class HubService(Service):
 
     :param uplink: the way to the hub of another process. Without it, the hub is here.
     :param broker: that of the hub, None for one in memory.
-    :param durable: whether a message of a queue can survive its process.
+    :param url: of the broker.
     :ivar hub: None if it is in another process.
     :ivar branch: that of this process, while it runs.
     """
 
     name = "hub"
 
-    def __init__(self, reactor: Any, uplink: Uplink | None = None, broker: Broker | None = None, durable: bool = False) -> None:
-        self._reactor, self._uplink, self._durable = reactor, uplink, durable
+    def __init__(self, reactor: Any, uplink: Uplink | None = None, broker: Broker | None = None, url: str = "memory:") -> None:
+        self._reactor, self._uplink, self._url = reactor, uplink, url
         self.hub = Hub(broker=broker) if uplink is None else None
         self.branch: Branch | None = None
         self._sweep = LoopingCall(self.hub.sweep) if self.hub is not None else None
@@ -66,7 +67,8 @@ class HubService(Service):
             theirs, uplink = direct()
             self.hub.attach(theirs)
         assert uplink is not None
-        self.branch = branches.current = Branch(uplink, Mailbox(self._reactor.callFromThread).post, self._durable)
+        post, durable = Mailbox(self._reactor.callFromThread).post, self._url != "memory:"
+        self.branch = branches.current = Branch(uplink, post, durable, schema_of(self._url))
         declared.listen(Handling(self.branch, lambda: traffic.serving))
         if self._sweep is not None:
             self._sweep.clock = self._reactor

@@ -28,8 +28,8 @@ class Key:
         self.text = ""
 
     def read(self) -> None:
-        """From its file, if that is there. Raises `ConfigurationError`."""
-        if not self._file:
+        """From its file, if that is there and it has not been read. Raises `ConfigurationError`."""
+        if self.text or not self._file:
             return
         try:
             with open(self._file, "rb") as file:

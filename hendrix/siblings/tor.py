@@ -33,8 +33,10 @@ def make_service(
     library()
     if not 0 < port < 65536:
         raise ConfigurationError(f"port={port}: give a port from 1 to 65535")
-    place = Place(context.reactor, control, _password(password_file) if password_file else "")
-    return Tor(context, context.private(port), place, Key(key_file))
+    door = context.private(port)
+    if not door.kept:
+        door.kept |= {"password": _password(password_file) if password_file else "", "key": Key(key_file)}
+    return Tor(context, door, Place(context.reactor, control, door.kept["password"]), door.kept["key"])
 
 
 def _password(file: str) -> str:

@@ -1,9 +1,9 @@
 """Test tools for connections: what `hey_joe.accept` in the code under test has let in, held for the test, with a hub of its own.
 
-with held_connections() as held:
-    ws = held.open(self.client.get("/chat/lobby/"))
-    ws.receive("hello")
-    assert ws.events[0].payload == {"user": "jimi", "text": "hello"}
+    with held_connections() as held:
+        ws = held.open(self.client.get("/chat/lobby/"))
+        ws.receive("hello")
+        assert ws.events[0].payload == {"user": "jimi", "text": "hello"}
 """
 
 from __future__ import annotations

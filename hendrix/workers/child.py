@@ -97,7 +97,7 @@ class Worker:
         )
         add_threads(commands, lambda: self._serving.crew.crew, given["name"])
         add_profile(commands, given["name"])
-        hub = HubService(reactor, self._link.channel("hub"), durable=self._settings.broker != "memory:")
+        hub = HubService(reactor, self._link.channel("hub"), url=self._settings.broker)
         for node in (sockets, *process, hub, *self._serving):
             self._root.addService(node)
         self._serving.web.on_deaf = lambda: self._life.send({"deaf": True})

@@ -55,7 +55,7 @@ def test_tables_are_whole(page: Page) -> None:
 
 @pytest.mark.parametrize("page", OURS, ids=str)
 def test_blocks_say_their_language(page: Page) -> None:
-    assert {block.language for block in page.blocks} <= {"sh", "python", "text", "json", "ini", "nginx", "html", "js", "{toctree}"}
+    assert {block.language for block in page.blocks} <= {"sh", "python", "text", "json", "ini", "nginx", "html", "js", "sql", "{toctree}"}
 
 
 @pytest.mark.skipif(find_spec("sphinx") is None, reason="Sphinx is not installed: pip install '.[docs]'")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatting import CHROMIUM, DRIVER, chromium, eventually
+from chatting import eventually
 from ircnetwork import Person, network_of_one
 
+from chromium import CHROMIUM, DRIVER, chromium
 from harness import APPS, Site
 from hendrix.client import Client
 from siblings_site import lines_of

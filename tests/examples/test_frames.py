@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from browser import DEADLINE, Browser
-from chatting import CHROMIUM, DRIVER, chromium, eventually
+from chatting import eventually
 from veth import ETHERTYPE, Wire, frame, laid
 
+from chromium import CHROMIUM, DRIVER, chromium
 from harness import Site
 
 try:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatting import CHROMIUM, DRIVER, chromium, eventually
+from chatting import eventually
 from ircnetwork import Person, network_of_one
 
+from chromium import CHROMIUM, DRIVER, chromium
 from harness import Site
 
 pytest.importorskip("selenium", reason="selenium is not installed: the bridge is NOT TESTED in a browser")

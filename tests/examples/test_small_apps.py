@@ -138,6 +138,9 @@ def test_the_readme_has_a_row_for_each_example(examples: Path) -> None:
         "chat",
         "django_site",
         "frames",
+        "irc_bridge",
+        "manhole",
+        "onion",
         "site.tac",
         "deploy.py",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
+from hendrix.channel.private import PrivateEndpoint
 from hendrix.hey_joe.branch import Branch
 from hendrix.hey_joe.declared import Event
 from hendrix.hey_joe.hub import Hub
@@ -21,12 +22,15 @@ class House:
         theirs, ours = direct()
         self.hub.attach(theirs)
         self.branch = Branch(ours, lambda call, *arguments: call(*arguments))
-        self.heard = []
+        self.heard, self.doors = [], {}
         self.member = self.branch.join(self)
         self.member.subscribe({"**": None})
 
+    def private(self, name):
+        return self.doors.setdefault(name, PrivateEndpoint(self.clock, name, name))
+
     def context(self, name="sibling"):
-        return Context(name, self.clock, None, lambda: self.branch, lambda: None)
+        return Context(name, self.clock, None, lambda: self.branch, lambda: None, self.private)
 
     def ready(self):
         while (item := self.member.take()) is not None:

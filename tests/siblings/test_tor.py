@@ -129,3 +129,18 @@ def test_where_tor_goes_in_the_middle_of_it_nobody_reads_the_key():
     found = []
     asked.addErrback(lambda failure: found.append(failure.value))
     assert isinstance(found[0], NoTor) and "secret" not in str(found[0])
+
+
+def test_what_only_root_may_read_is_read_once(tmp_path):
+    """The sibling is made anew when it has died, as another user perhaps."""
+    secret = tmp_path / "password"
+    secret.write_text("jimi")
+    house = House()
+    spec = {"password_file": str(secret), "key_file": str(tmp_path / "key")}
+    first = make_service(house.context(), **spec)
+    first._key.keep(f"{PREFIX}{b64encode(bytes(64)).decode()}")
+    secret.unlink()
+    (tmp_path / "key").unlink()
+    second = make_service(house.context(), **spec)
+    second.privilegedStartService()
+    assert (second._place._password, second._key.text) == ("jimi", first._key.text)

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlencode
 
+import postgres_server
 import pytest
 
 import redis_server
@@ -22,8 +23,11 @@ from hendrix.client import Client, publish
 
 PATIENCE = 60.0
 HX = f"{sysconfig.get_path('scripts')}/hx"
-REDIS = redis_server.missing()
-pytestmark = pytest.mark.skipif(bool(REDIS), reason=REDIS)
+REDIS, POSTGRESQL = redis_server.missing(), postgres_server.missing()
+SERVERS = [
+    pytest.param(redis_server.RedisServer, id="redis", marks=pytest.mark.skipif(bool(REDIS), reason=REDIS)),
+    pytest.param(postgres_server.PostgresServer, id="postgresql", marks=pytest.mark.skipif(bool(POSTGRESQL), reason=POSTGRESQL)),
+]
 
 
 class Tree(Site):
@@ -95,9 +99,9 @@ class Listener:
             assert self._more.wait_for(condition, PATIENCE), self.events[-5:]
 
 
-@pytest.fixture
-def server():
-    with redis_server.RedisServer() as server:
+@pytest.fixture(params=SERVERS)
+def server(request):
+    with request.param() as server:
         yield server
 
 
@@ -213,7 +217,8 @@ def test_a_tree_is_killed_and_whoever_was_there_is_not_any_more(server):
             other.kill()
 
 
-def test_a_password_is_not_seen(server):
+@pytest.mark.skipif(bool(REDIS), reason=REDIS)
+def test_a_password_is_not_seen():
     with redis_server.RedisServer("--requirepass", "sekret/pw") as locked:
         url = f"redis://:sekret%2Fpw@127.0.0.1:{locked.port}"
         with Tree(url) as tree:
@@ -222,3 +227,12 @@ def test_a_password_is_not_seen(server):
             seen += subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
             assert "sekret" not in seen
         assert "sekret" not in tree.log
+
+
+@pytest.mark.skipif(bool(POSTGRESQL), reason=POSTGRESQL)
+def test_a_password_of_postgresql_is_not_seen():
+    with postgres_server.PostgresServer(auth="scram-sha-256") as locked, Tree(locked.url) as tree:
+        assert tree.line().startswith(f"postgresql://127.0.0.1:{locked.port}/postgres (lag")
+        seen = tree.log + json.dumps(tree.ask("tree")) + json.dumps(tree.ask("stats"))
+        seen += subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+        assert "sekret" not in seen

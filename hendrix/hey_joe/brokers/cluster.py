@@ -310,8 +310,10 @@ class Cluster:
 
     def _went(self, why: str) -> None:
         """The engine has gone: from now on we are for ourselves."""
-        self._why = why or self._why
+        before, self._why = self._why, why or self._why
         if not self._connected:
+            if self._why != before and not self._closing:
+                log.error("the broker {name} cannot be reached: {why}", name=self._name, why=self._why)
             return
         self._connected, self._since = False, self._clock()
         self._local_epoch, self._local = new_epoch(), 0

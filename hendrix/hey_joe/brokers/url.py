@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.broker import Broker
 from hendrix.hey_joe.brokers.asyncio_thread import AsyncioThread
 from hendrix.hey_joe.brokers.cluster import Cluster
 from hendrix.hey_joe.brokers.engine import PATIENCE, Engine
-
-# What keys and channels begin with, unless the URL says another ``name``: sites at the same engine have names of their own.
-NAME = "hendrix"
+from hendrix.hey_joe.brokers.schema import NAME, schema_of
 
 # What goes on to the client of Redis.
 REDIS_OPTIONS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
@@ -107,6 +106,29 @@ def _typed(options: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _postgres(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Callable[[], object]]:
+    try:
+        from psycopg import Error
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:
+        raise ValueError("it needs the client of PostgreSQL: pip install 'hendrix[postgres]'") from None
+    from hendrix.hey_joe.brokers.postgres import Postgres
+
+    options = parse_qsl(parts.query)
+    schema = schema_of(parts.geturl())
+    assert schema is not None
+    if not re.fullmatch("[a-z_][a-z0-9_]{0,39}", schema) or schema.startswith("pg_"):
+        raise ValueError(f"name={schema}: it is that of a schema, so give at most 40 letters from a to z, digits and _")
+    rest = urlencode([option for option in options if option[0] != "name"], quote_via=quote)
+    try:
+        found = conninfo_to_dict(f"postgresql://{parts.netloc}{parts.path}{rest and '?'}{rest}")
+    except Error as error:
+        why = " ".join(str(error).split())
+        raise ValueError("the user or the password in it is not percent-encoded" if "%" in why else why) from None
+    parameters = {name: value for name, value in found.items() if value is not None}
+    return lambda: Postgres(reactor, parameters, schema), lambda: None
+
+
 def _place(text: str, port: int) -> tuple[str, int]:
     split = urlsplit(f"//{text}")
     if not split.hostname:
@@ -116,4 +138,5 @@ def _place(text: str, port: int) -> tuple[str, int]:
 
 MAKERS: dict[str, Callable[[SplitResult, Any], tuple[Callable[[], Engine], Callable[[], object]]]] = {
     "redis": _redis, "rediss": _redis, "redis+sentinel": _redis, "rediss+sentinel": _redis,
+    "postgresql": _postgres, "postgres": _postgres,
 }  # fmt: skip

@@ -8,6 +8,7 @@ urlpatterns = [
     path("probe/", views.probe),
     path("order/", views.order),
     path("lines/", views.lines),
+    path("said/", views.said),
     path("enqueue/", views.enqueue),
     path("result/<str:result_id>/", views.result),
 ]

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 
+from hendrix import hey_joe
 from hendrix.crosstown.traffic import crosstown_traffic
 from ledger import tasks
 from ledger.api import default_task_backend
@@ -54,6 +55,18 @@ def die() -> None:
     """A task that loses the connection of its thread."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def said(request: HttpRequest) -> HttpResponse:
+    """Publish in a transaction, which may fail, and be seen while it is open."""
+    with transaction.atomic():
+        Line.objects.create(text="said")
+        hey_joe.publish("ledger.said", request.GET["text"], on_commit=True)
+        hey_joe.publish("ledger.open", request.GET["text"])
+        hey_joe.position()
+        if "fail" in request.GET:
+            raise RuntimeError("it fails")
+    return HttpResponse("said")
 
 
 def lines(request: HttpRequest) -> JsonResponse:

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 
+import postgres_server
 from hubs import Reader
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.epollreactor import EPollReactor
@@ -178,7 +179,10 @@ class EnginePlace:
         node = Node(self.turning, self.turning.call(lambda: Hub(broker=broker_of(url, self.turning.reactor))))
         self._nodes.append(node)
         if connected:
-            self.turning.until(lambda: node.connected, "the broker does not answer")
+            try:
+                self.turning.until(lambda: node.connected)
+            except AssertionError:
+                raise AssertionError(node.hub.describe()) from None
         return node
 
     def close(self):
@@ -186,7 +190,10 @@ class EnginePlace:
             node.stop()
 
 
-ENGINES = {"redis": (redis_server.RedisServer, redis_server.missing)}
+ENGINES = {
+    "redis": (redis_server.RedisServer, redis_server.missing),
+    "postgresql": (postgres_server.PostgresServer, postgres_server.missing),
+}
 
 
 @contextlib.contextmanager
