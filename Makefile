@@ -87,7 +87,8 @@ clean: ## remove what make made
 
 # The commands that the tests call.
 tools:
-	@.ci/tools curl openssl zsh fish nginx chromium chromedriver=chromium-driver ngircd tor ssh=openssh-client ip=iproute2 redis-server redis-sentinel pg_ctlcluster=postgresql || true
+	@.ci/tools curl openssl zsh fish nginx caddy ssh=openssh-client ip=iproute2 chromium chromedriver=chromium-driver || true
+	@.ci/tools ngircd tor redis-server redis-sentinel pg_ctlcluster=postgresql || true
 	@.ci/wstest || true
 	@.ci/axe || true
 

@@ -12,7 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-_FENCE: Final = re.compile(r"^```([\w{}]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"(?:^<!-- not run: (.*) -->\n\n?)?^```([\w{}-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<!!)\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|&]")
@@ -22,11 +22,13 @@ _SEPARATOR: Final = re.compile(r"&&|\|\||[;|&]")
 class Block:
     """A fenced block of code.
 
+    :ivar left: why no test runs it, where a comment of HTML before it says so: ``<!-- not run: ... -->``.
     :ivar name: of the file that it is, where its first line says so in a comment.
     """
 
     language: str
     text: str
+    left: str = ""
 
     @property
     def name(self) -> str | None:
@@ -54,7 +56,7 @@ class Page:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        return [Block(language, text) for language, text in _FENCE.findall(self.text)]
+        return [Block(language, text, left) for left, language, text in _FENCE.findall(self.text)]
 
     @property
     def links(self) -> list[str]:

@@ -48,6 +48,7 @@ def test_command_lines_of_the_doors_are_understood(where: Page, monkeypatch: pyt
     monkeypatch.setattr(_twistd_unix, "uidFromString", lambda name: 1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "static").mkdir()
+    (tmp_path / "acme/.well-known").mkdir(parents=True)
     for words in where.commands:
         while re.match(r"[A-Z_]+=", words[0]):
             words.pop(0)

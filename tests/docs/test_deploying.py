@@ -71,3 +71,29 @@ def test_docker_s_command_serves_with_docker_s_environment(tmp_path: Path) -> No
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_host_of_applications(tmp_path: Path) -> None:
+    """The command of the page, with any port: it listens on all interfaces, and its options are those of the variables."""
+    [words] = [words for words in page("deploying.md").commands if words[0].startswith("PORT=")]
+    variables = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("--"))
+    command = [word.replace("myproj.wsgi.application", "hello:app") for word in words[len(variables) :]]
+    own = {"HENDRIX_PORT_FILE": str(tmp_path / "ports"), "HENDRIX_CONTROL": str(tmp_path / "c"), "PORT": "0"}
+    environ = {**os.environ, **variables, **own, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=APPS, env=environ, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "ports").exists():
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        port = re.fullmatch(r"tcp:0\.0\.0\.0:(\d+)\n", (tmp_path / "ports").read_text())
+        assert port is not None
+        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/health", timeout=60) as answer:
+            assert answer.read() == b"200 OK: ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
+        assert all(option in (tmp_path / "log").read_text() for option in ("--workers=2", "--grace=20", "--crosstown-grace=5"))
+    finally:
+        process.kill()
+        process.wait()

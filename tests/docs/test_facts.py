@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import json
 import re
 from importlib import import_module
@@ -14,7 +15,8 @@ from types import ModuleType
 import pytest
 from pages import ARCHITECTURE, OURS, ROOT, Page, page
 
-from hendrix import cli, deploy
+import hendrix
+from hendrix import cli, crosstown_traffic, deploy, hey_joe, testing
 from hendrix.access.formats import ATOMS, FIELDS
 from hendrix.metrics.families import FAMILIES
 from hendrix.options import TABLE, flag
@@ -166,6 +168,41 @@ def test_the_fields_that_only_a_proxy_may_set_are_all_named() -> None:
     text = page("proxy.md").prose.upper().replace("-", "_")
     named = {f"HTTP_{name}" for name in re.findall(r"`(FORWARDED|X_FORWARDED_[A-Z]+|X_REAL_IP)`", text)}
     assert named == FORWARDED
+
+
+def test_the_reference_has_each_public_name() -> None:
+    text = page("api.md").text
+    named = set(re.findall(r"^.. auto\w+:: (\S+)$", text, re.MULTILINE))
+    for module in (hendrix, hey_joe, testing):
+        parts = {"errors", "hey_joe", "testing"} if module is hendrix else set()
+        assert {f"{module.__name__}.{name}" for name in {*module.__all__} - parts} <= named
+    assert {"hendrix.client", "hendrix.errors"} <= named
+
+
+@pytest.mark.parametrize("each", OURS, ids=str)
+def test_what_is_called_of_hey_joe_is_there(each: Page) -> None:
+    called = set(re.findall(r"(?<![.\w])hey_joe\.(\w+)", each.prose)) - {"js", "d"}  # files: hey_joe.js, hey_joe.d.ts
+    assert called <= {*hey_joe.__all__}
+
+
+def test_what_others_had_is_here_by_the_names_that_are_said() -> None:
+    """Arguments and metrics that the tables name; options are looked at in test_pages.py."""
+    text = page("coming-from.md").text
+    cells = [line.split(" | ", 1)[1] for line in text.splitlines() if line.startswith("| ") and " | " in line]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)=(?:True)?`", cell)}
+    known: set[str] = {"backlog"}  # of an endpoint of Twisted
+    for function in (hey_joe.accept, hey_joe.enqueue, crosstown_traffic._queue):
+        known |= set(inspect.signature(function).parameters)
+    assert len(named) > 8 and named <= known
+
+
+def test_the_extras_that_are_named_are_there() -> None:
+    known = set(re.findall(r'^    "([a-z-]+)": \[', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE))
+    table = page("getting-started.md").text.split("| extra |")[1].split("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    for each in OURS:
+        named |= {name for names in re.findall(r"hendrix\[([a-z,-]+)\]", each.text) for name in names.split(",")}
+    assert len(named) > 8 and named <= known
 
 
 def test_the_layers_are_those_of_the_test() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 from pages import README, Page, page
+from sockets import Client
 from typed import BIN, Typed, write_files
 
 from certificates import Certificate
@@ -60,7 +64,7 @@ def test_a_tac_file_and_a_program(words: list[str], tmp_path: Path) -> None:
 
 
 def test_a_django_project(tmp_path: Path) -> None:
-    for words in (*lines(STARTED, "django-admin"), *lines(STARTED, "python", "manage.py")):
+    for words in (*lines(STARTED, "django-admin"), *lines(STARTED, "python", "manage.py", "migrate")):
         subprocess.run([BIN / words[0], *words[1:]], cwd=tmp_path, check=True, capture_output=True)
     for words in (*lines(STARTED, "twistd", "-n", "hendrix", "--wsgi=myproj.wsgi.application")[:1], ["hx"]):
         assert words in STARTED.commands
@@ -113,6 +117,44 @@ def test_a_file_is_downloaded(tmp_path: Path) -> None:
     write_files(page("wsgi.md"), tmp_path)
     with Typed(["hx", "--wsgi=download.application"], tmp_path) as site:
         assert site.get("/").text == (tmp_path / "download.py").read_text()
+
+
+@pytest.mark.parametrize("name", ["test_tasks.py", "test_chat.py", "test_events.py", "test_site.py"])
+def test_the_tests_that_the_page_about_testing_shows_pass(name: str, tmp_path: Path) -> None:
+    write_files(STARTED, tmp_path)
+    write_files(page("testing.md"), tmp_path)
+    environ = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_static_files_of_django(tmp_path: Path) -> None:
+    subprocess.run([BIN / "django-admin", "startproject", "myproj", "."], cwd=tmp_path, check=True, capture_output=True)
+    with (tmp_path / "myproj/settings.py").open("a") as settings:
+        settings.write("".join(f"{line}\n" for line in re.findall(r"`(STATIC_(?:URL|ROOT) = [^`]*)`", STARTED.prose)))
+    for words in lines(STARTED, "python", "manage.py", "collectstatic"):
+        subprocess.run([BIN / words[0], *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+    [words] = lines(STARTED, "hx", "--static=/static=static")
+    with Typed(words, tmp_path) as site:
+        assert site.get("/static/admin/css/base.css").status == 200
+        assert "The install worked successfully" in site.get("/").text
+
+
+def test_a_lobby(tmp_path: Path) -> None:
+    """The page and its script are there; who is in hears who speaks, be it from a shell."""
+    where = page("websockets.md")
+    write_files(where, tmp_path)
+    with Typed(lines(where, "hx", "--wsgi=lobby.application")[0], tmp_path) as site:
+        scripts = re.findall(r'src="([^"]+)"', site.get("/").text)
+        assert scripts and all(site.get(path).status == 200 for path in scripts)
+        with Client(site, "/lobby") as one, Client(site, "/lobby") as two:
+            assert all("payload" not in client.receive_json() for client in (one, two))  # where they begin to hear
+            one.send("hello")
+            assert [client.receive_json()["payload"] for client in (one, two)] == [{"text": "hello"}] * 2
+            words = lines(where, "hx", "publish", "lobby")[0]
+            subprocess.run([BIN / words[0], *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+            assert [client.receive_json()["payload"] for client in (one, two)] == [json.loads(words[3])] * 2
 
 
 def test_static_files(tmp_path: Path) -> None:
@@ -180,6 +222,63 @@ def test_the_address_in_a_proxy_header_reaches_the_application() -> None:
         assert b"REMOTE_ADDR=192.0.2.1" in b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+def test_on_ports_80_and_443_alone(tmp_path: Path, certificate: Certificate) -> None:
+    """The command of the page: plain, over TLS, the file of an ACME client; and a new certificate after SIGHUP."""
+    [words] = [words for words in lines(page("deploying.md"), "twistd") if "--http-port=80" in words]
+    write_files(STARTED, tmp_path)
+    for folder in ("tls", "static", "acme/.well-known/acme-challenge"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "acme/.well-known/acme-challenge/token").write_text("token.thumbprint")
+    shutil.copy(certificate.key, tmp_path / "tls/key.pem")
+    shutil.copy(certificate.cert, tmp_path / "tls/chain.pem")
+    ours = [word for word in words[words.index("hendrix") + 1 :] if not word.startswith("--wsgi")]
+    ours = ["--http-port=0" if word == "--http-port=80" else "--https-port=0" if word == "--https-port=443" else word for word in ours]
+    with Site("hello:application", *ours, cwd=tmp_path, listen=[]) as site:
+        plain, tls = (int(address.rpartition(":")[2]) for address in site.addresses)
+        assert asked(plain, "/.well-known/acme-challenge/token") == b"token.thumbprint"
+        assert asked(plain, "/") == b"Hello\n"
+        trusting = ssl.create_default_context(cafile=certificate.authority)
+        assert asked(tls, "/", trusting) == b"Hello\n"
+
+
+def asked(port: int, path: str, context: ssl.SSLContext | None = None) -> bytes:
+    scheme = "https" if context else "http"
+    with urllib.request.urlopen(f"{scheme}://localhost:{port}{path}", timeout=30, context=context) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+@pytest.mark.skipif(not shutil.which("caddy"), reason="caddy is not installed")
+def test_caddy_in_front(tmp_path: Path) -> None:
+    """The block of the page in a configuration of its own: plain, at any port, and keeping nothing in the home directory."""
+    block = next(block.text for block in page("proxy.md").of("text") if "reverse_proxy" in block.text)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    with Site("environ:app", "--trusted-proxy=unix", cwd=APPS, listen=[f"unix:{tmp_path}/http.sock"]) as site:
+        servers = block.replace("/run/myproj/http.sock", f"{tmp_path}/http.sock").replace("example.com {", f"http://{place} {{")
+        config = tmp_path / "Caddyfile"
+        config.write_text(f"{{\n    admin off\n    storage file_system {tmp_path}/caddy\n}}\n\n{servers}")
+        environ = {**os.environ, "HOME": str(tmp_path)}
+        words = ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
+        front = subprocess.Popen(words, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            seen = through(place)
+            assert {f"HTTP_HOST={place}", "REMOTE_ADDR=127.0.0.1", "wsgi.url_scheme=http"} <= set(seen), site.log
+            assert not [line for line in seen if "192.0.2" in line or "evil" in line], "what the client made up"
+        finally:
+            front.terminate()
+            front.wait()
+
+
+def through(place: str, *more: str) -> list[str]:
+    """What the application sees of a request by way of a proxy, once that is up, with all that a client may make up."""
+    lies = ["X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.2", "X-Forwarded-Host: evil.example"]
+    patient = ["--retry", "30", "--retry-connrefused", "--retry-delay", "1"]
+    fields = [word for field in (*lies, *more) for word in ("-H", field)]
+    command = ["curl", "-s", *patient, *fields, f"http://{place}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 def test_nginx_in_front(tmp_path: Path) -> None:
     """The block of the page in a configuration of its own, at any port."""
@@ -194,21 +293,7 @@ def test_nginx_in_front(tmp_path: Path) -> None:
         subprocess.run(["nginx", "-t", "-c", config], check=True, capture_output=True)
         front = subprocess.Popen(["nginx", "-c", config], stderr=subprocess.DEVNULL)
         try:
-            lies = ["-H", "X-Forwarded-For: 192.0.2.1", "-H", "Forwarded: for=192.0.2.2", "-H", "X-Forwarded-Host: evil.example"]
-            asked = [
-                "curl",
-                "-s",
-                "--retry",
-                "30",
-                "--retry-connrefused",
-                "--retry-delay",
-                "1",
-                *lies,
-                "-H",
-                "Host: example.com",
-                f"http://{place}",
-            ]
-            seen = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
+            seen = through(place, "Host: example.com")
             assert {"HTTP_HOST=example.com", "REMOTE_ADDR=127.0.0.1", "wsgi.url_scheme=http", "SERVER_PORT=80"} <= set(seen), site.log
             assert not [line for line in seen if "192.0.2" in line or "evil" in line], "what the client made up"
         finally:
