@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --doctree-dir build/doctrees docs
 UNIT := $(addprefix --ignore=tests/,system conformance examples docs/test_running.py test_packaging.py)
 
-.PHONY: help serve test check unit test-pythons crosstown-soak chaos hammer hostile-log autobahn many saves bench fuzz pictures docs tools clean
+.PHONY: help serve test check unit test-pythons crosstown-soak chaos broker-chaos hammer hostile-log autobahn many saves bench fuzz pictures docs tools clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -43,6 +43,9 @@ crosstown-soak: $(VENV)/.test ## 20,000 responses and 15,000 tasks: none starts 
 
 chaos: $(VENV)/.test ## 200 reloads and 50 killed workers under load: what is lost? (ARGS=--reloads=1000)
 	$(BIN)/python tests/system/chaos.py $(ARGS)
+
+broker-chaos: $(VENV)/.test ## a broker killed for 5 s, its network cut, a node killed: 20 rounds in a row (ROUNDS=20)
+	BROKER_ROUNDS=$(or $(ROUNDS),20) BROKER_AWAY=5 $(PYTEST) -s tests/hey_joe/brokers/test_chaos.py
 
 hammer: $(VENV)/.test ## 64 pipelining connections for a minute, with all that clients and applications do wrong
 	HAMMER_SECONDS=60 $(PYTEST) tests/system/test_hammer.py

@@ -25,7 +25,7 @@ FEATURES = {
     "dev-server": ["watchfiles>=1"],
 }
 TEST = ["pytest>=9", "pytest-xdist>=3.6", "hypothesis>=6.100", "webtest>=3", "flask>=3", "pyramid>=2", "bottle>=0.13", "django-tasks>=0.10"]
-TEST += ["selenium>=4.20", "klein>=24.8", "opentelemetry-sdk>=1.20"]
+TEST += ["celery>=5.4", "selenium>=4.20", "klein>=24.8", "opentelemetry-sdk>=1.20"]
 TEST += sorted({requirement for extra in FEATURES.values() for requirement in extra})
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8"]
 DEVELOP = [*DOCS, "ruff>=0.14", "mypy>=1.18", "mypy-zope>=1.0.14", "build>=1.2", "setuptools>=77"]

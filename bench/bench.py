@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import brokers
 import crosstown
 import machine
 import realtime
@@ -26,7 +27,21 @@ from servers import APPS, HENDRIX, SERVERS, App, Server
 
 RESULTS = machine.HERE / "RESULTS.md"
 MODES = [KEEP_ALIVE, CLOSE]
-NARROWING = ("servers", "apps", "connections", "modes", "rounds", "seconds", "threads", "idle", "crosstown", "workers", "realtime", "vary")
+NARROWING = (
+    "servers",
+    "apps",
+    "connections",
+    "modes",
+    "rounds",
+    "seconds",
+    "threads",
+    "idle",
+    "crosstown",
+    "workers",
+    "realtime",
+    "brokers",
+    "vary",
+)
 
 
 class Bench:
@@ -63,6 +78,9 @@ class Bench:
             self.run_workers()
         if self.options.realtime and HENDRIX in servers:
             self.run_realtime()
+        if self.options.brokers and HENDRIX in servers:
+            cores = self.server_core, self.client_core
+            self.results.brokers = brokers.run(cores, quick=self.options.quick, fault=self.fault)
         if self.options.idle and HENDRIX in servers:
             self.run_idle(APPS["bare"])
 
@@ -148,6 +166,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-crosstown", dest="crosstown", action="store_false", help="leave out crosstown traffic")
     parser.add_argument("--no-workers", dest="workers", action="store_false", help="leave out worker processes")
     parser.add_argument("--no-realtime", dest="realtime", action="store_false", help="leave out WebSockets")
+    parser.add_argument("--no-brokers", dest="brokers", action="store_false", help="leave out messages through a broker")
     parser.add_argument("--out", type=Path, help="file to write the report to, also for a narrowed run")
     parser.add_argument("--server-core", type=int, help="core for the servers (default: the first)")
     parser.add_argument("--client-core", type=int, help="core for wrk (default: the next that shares nothing with it)")
@@ -198,7 +217,7 @@ def main(argv: list[str]) -> int:
         print(f"written to {options.out}")
     results = bench.results
     goals = judge(results, options.threads) + crosstown.judge(results.crosstown)
-    goals += scaling.judge(results.scaling) + realtime.judge(results.realtime)
+    goals += scaling.judge(results.scaling) + realtime.judge(results.realtime) + brokers.judge(results.brokers)
     verdicts = [goal.met for goal in goals if not goal.aim]
     print(f"goals: {verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} not measured")
     print(f"faults: {len(bench.results.faults)}")

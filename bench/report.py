@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
+import brokers
 import crosstown
 import realtime
 import scaling
@@ -56,6 +57,9 @@ def render(results: Results, context: Context) -> str:
         "## WebSockets",
         judged(realtime.judge(results.realtime)),
         realtime_table(results.realtime),
+        "## Brokers",
+        judged(brokers.judge(results.brokers)),
+        brokers_table(results.brokers),
         "## Checks",
         checks_text(results),
     ]
@@ -112,6 +116,12 @@ def crosstown_table(results: Results) -> str:
 def judged(goals: list[Goal]) -> str:
     """Return each goal, its figures and its verdict."""
     return table(["goal", "this run", ""], [[goal.text, goal.figures, VERDICT[goal.met]] for goal in goals], numbers=False)
+
+
+def brokers_table(found: dict[str, brokers.Carried]) -> str:
+    """What goes from node to node in a second, and how long one takes."""
+    rows = [[kind, f"{each.rate:,.0f}", f"{each.p50:.2f} ms", f"{each.p99:.2f} ms"] for kind, each in found.items()]
+    return table(["through Redis, from node to node", "messages per second", "p50", "p99"], rows) if rows else ""
 
 
 def realtime_table(found: realtime.Realtime | None) -> str:

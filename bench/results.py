@@ -10,6 +10,7 @@ from idle import Idle
 from load import Sample
 
 if TYPE_CHECKING:
+    from brokers import Carried
     from crosstown import Crosstown
     from realtime import Realtime
     from scaling import Scaling
@@ -36,6 +37,7 @@ class Results:
     crosstown: Crosstown | None = None
     scaling: Scaling | None = None
     realtime: Realtime | None = None
+    brokers: dict[str, Carried] = field(default_factory=dict)
 
     def add(self, cell: Cell, sample: Sample) -> None:
         """Keep one measurement and its faults."""

@@ -3,7 +3,7 @@
     with connect() as hendrix:
         print(hendrix.ask("tree"))
 
-No Twisted here: it is for scripts and for the command line.
+No Twisted here, but to publish through a broker: it is for scripts and for the command line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,6 +33,10 @@ PATIENCE = 2.0
 
 class CommandError(LocalError):
     """The running hendrix refused a command, or broke off. One line."""
+
+
+class NotRunning(ConfigurationError):
+    """Nothing says which hendrix is meant, and none was started here."""
 
 
 class Client:
@@ -122,22 +127,36 @@ def connect(control: str | None = None, pidfile: str | None = None, timeout: flo
     if here:
         raise ConfigurationError(f"several run in {os.getcwd()}: choose with --control={' or --control='.join(here)}")
     others = "; ".join(f"--control={path} runs in {directory}" for path, directory in elsewhere)
-    raise ConfigurationError(f"no hendrix runs in {os.getcwd()}" + (f", but {others}" if others else ""))
+    raise NotRunning(f"no hendrix runs in {os.getcwd()}" + (f", but {others}" if others else ""))
 
 
 def publish(
-    topic: str, payload: Any, *, control: str | None = None, url: str | None = None, token: str = "", timeout: float = 10.0
+    topic: str,
+    payload: Any,
+    *,
+    control: str | None = None,
+    url: str | None = None,
+    token: str = "",
+    broker: str | None = None,
+    history: int = 0,
+    age: float = 3600.0,
+    timeout: float = 10.0,
 ) -> None:
     """Send a payload to all subscribers of a topic of a running hendrix. Returns when it is on its way.
 
     :param control: its control socket; the one that was started in this directory if there is neither this nor a url.
     :param url: its address, as ``https://example.org``: over HTTP, with a token, from whatever machine.
     :param token: what ``hx token`` has made.
+    :param broker: the URL of the broker of a cluster, as ``redis://broker.internal``: with no node in between. It needs the broker's extra.
+    :param history, age: through a broker, what the rule of the topic says at the nodes; it is not kept otherwise.
     :param timeout: seconds.
-    :raises CommandError: it was refused; with the reason.
+    :raises CommandError: it was refused, or the broker does not take it; with the reason.
     :raises ConfigurationError: there is none, or there are several; with one line that says what to give.
     :raises OSError: the address does not answer.
     """
+    if broker is not None:
+        _publish_through(broker, topic, payload, history, age, timeout)
+        return
     if url is None:
         with connect(control, timeout=timeout) as client:
             client.ask("publish", topic=topic, payload=payload)
@@ -184,6 +203,15 @@ def close_for(
     meant = {name: value for name, value in (("user", None if key is None else str(key)), ("connection", id)) if value is not None}
     with connect(control, timeout=timeout) as client:
         client.ask("close_for", **meant, code=code, reason=reason)
+
+
+def _publish_through(broker: str, topic: str, payload: Any, history: int, age: float, timeout: float) -> None:
+    """By its name: what stands above this module, and Twisted with it, is only for whoever has a broker."""
+    outsider = import_module("hendrix.hey_joe.brokers.outsider")
+    try:
+        outsider.publish(broker, topic, payload, history=history, age=age, timeout=timeout)
+    except outsider.EngineError as error:
+        raise CommandError(str(error)) from None
 
 
 def _refusal(error: HTTPError) -> str:

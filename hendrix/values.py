@@ -144,10 +144,10 @@ def directory(value: Any) -> str:
     return found
 
 
-BROKERS = ("memory", "redis", "rediss", "redis+sentinel", "postgresql", "postgres")
+BROKERS = ("memory", "redis", "rediss", "redis+sentinel", "rediss+sentinel", "postgresql", "postgres")
 
 # Those of which a URL may name several hosts, and those that need none.
-SEVERAL_HOSTS, NO_HOST = ("redis+sentinel", "postgresql", "postgres"), ("postgresql", "postgres")
+SEVERAL_HOSTS, NO_HOST = ("redis+sentinel", "rediss+sentinel", "rediss+sentinel", "postgresql", "postgres"), ("postgresql", "postgres")
 
 
 def broker(value: Any) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from twisted.python import usage
 
-from hendrix.cli.asking import Asking
-from hendrix.client import publish
+from hendrix.cli.asking import PATIENCE, Asking
+from hendrix.client import CommandError, NotRunning, publish
 
 
 class Options(Asking):
@@ -18,6 +18,9 @@ class Options(Asking):
     optParameters = [
         ["url", None, None, "Publish over HTTP, to the site of this address, with --token."],
         ["token", None, None, "What hx token has made; HENDRIX_TOKEN if it is not given."],
+        ["broker", None, None, "Publish through the broker of a cluster, as redis://host; HENDRIX_BROKER where no hendrix runs here."],
+        ["history", None, "0", "Through a broker: how many messages of the topic are kept, as its rule says."],
+        ["age", None, "3600", "Through a broker: seconds for which it is kept, as its rule says."],
     ]
 
     def postOptions(self) -> None:
@@ -27,6 +30,11 @@ class Options(Asking):
             self["payload"] = json.loads(self["payload"])
         except ValueError as error:
             raise usage.UsageError(f"""{self["payload"]}: it is not JSON ({error}); text is given as '"text"'""") from None
+        for name, number in (("history", int), ("age", float)):
+            try:
+                self[name] = number(self[name])
+            except ValueError:
+                raise usage.UsageError(f"--{name}={self[name]}: give a number") from None
 
 
 def run(words: Sequence[str]) -> None:
@@ -37,5 +45,17 @@ def run(words: Sequence[str]) -> None:
     if options["url"] is not None:
         publish(topic, payload, url=options["url"], token=options["token"] or os.environ.get("HENDRIX_TOKEN", ""))
         return
-    with options.client() as client:
-        client.ask("publish", topic=topic, payload=payload)
+    broker = options["broker"]
+    if broker is None:
+        try:
+            with options.client() as client:
+                client.ask("publish", topic=topic, payload=payload)
+            return
+        except NotRunning:
+            broker = os.environ.get("HENDRIX_BROKER", "memory:")
+            if broker in ("memory", "memory:"):
+                raise
+    try:
+        publish(topic, payload, broker=broker, history=options["history"], age=options["age"], timeout=PATIENCE)
+    except ValueError as error:  # what the process that is asked says otherwise
+        raise CommandError(str(error)) from None

@@ -27,6 +27,7 @@ BENCH = Path(bench.__file__)
         ["--no-crosstown"],
         ["--no-workers"],
         ["--no-realtime"],
+        ["--no-brokers"],
     ],
 )
 def test_a_narrowed_run_does_not_write_the_results(argv: list[str]) -> None:
@@ -95,6 +96,7 @@ def test_a_short_run_with_hendrix() -> None:
         "--no-crosstown",
         "--no-workers",
         "--no-realtime",
+        "--no-brokers",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "faults: 0" in done.stdout, done.stdout + done.stderr

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -37,9 +38,12 @@ class RedisServer:
     """It runs from `__enter__` to `__exit__`, and may be killed, stopped and started in between, on the same port.
 
     :param arguments: of the command, as ``--appendonly yes``.
+    :param host: its address.
+    :param inside: what is put before the command, to run it in a network namespace.
     """
 
-    def __init__(self, *arguments: str, port: int = 0) -> None:
+    def __init__(self, *arguments: str, port: int = 0, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
+        self._host, self._inside = host, inside
         self.port = port or free_port()
         self.directory = tempfile.mkdtemp(prefix="hendrix-test-")
         self._arguments = arguments
@@ -47,7 +51,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self._host}:{self.port}"
 
     def __enter__(self) -> RedisServer:
         self.start()
@@ -58,7 +62,8 @@ class RedisServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.directory, *self._arguments]
+        command = [*self._inside, "redis-server", "--port", str(self.port), "--bind", self._host, "--save", "", "--dir", self.directory]
+        command += self._arguments
         with open(f"{self.directory}/log", "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + DEADLINE
@@ -81,6 +86,6 @@ class RedisServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
+        with contextlib.suppress(OSError), socket.create_connection((self._host, self.port), 1.0):
             return True
         return False

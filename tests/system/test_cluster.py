@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sysconfig
 import tempfile
 import threading
 from collections import Counter
@@ -18,9 +19,10 @@ import pytest
 
 import redis_server
 from harness import Site
-from hendrix.client import Client
+from hendrix.client import Client, publish
 
 PATIENCE = 60.0
+HX = f"{sysconfig.get_path('scripts')}/hx"
 REDIS, POSTGRESQL = redis_server.missing(), postgres_server.missing()
 SERVERS = [
     pytest.param(redis_server.RedisServer, id="redis", marks=pytest.mark.skipif(bool(REDIS), reason=REDIS)),
@@ -165,6 +167,39 @@ def test_the_broker_dies_and_comes_back(trees, server):
         listener.until(lambda listener=listener: 3 in listener.payloads)
         assert listener.payloads == [0, 1, 2, 3]
         assert {"gap": "kept.a", "lost": None, "reason": "broker"} in listener.gaps
+
+
+def test_an_outsider_publishes_through_the_broker(trees, server, tmp_path):
+    listeners = [Listener(tree, "kept.*") for tree in trees]
+    publish("kept.out", "client", broker=server.url, history=100)
+    env = {**os.environ, "HENDRIX_BROKER": server.url}
+    env.pop("HENDRIX_CONTROL", None)
+    env["XDG_RUNTIME_DIR"] = env["TMPDIR"] = str(tmp_path)  # no tree of another test runs here
+    for number, words in enumerate(([f"--broker={server.url}", "--history=100"], ["--history=100"])):
+        subprocess.run([HX, "publish", "kept.out", str(number), *words], check=True, timeout=PATIENCE, env=env, cwd=tmp_path)
+    for listener in listeners:
+        listener.until(lambda listener=listener: len(listener.payloads) >= 3)
+        assert listener.payloads == ["client", 0, 1] and not listener.gaps
+    assert trees[1].view("history", topic="kept.out") == ["client", 0, 1]
+    publish("once.out", "handled", broker=server.url)
+    trees[0]._wait_until(lambda: any("handled" in tree.calls("once") for tree in trees), PATIENCE, "does not handle it")
+
+
+@pytest.mark.parametrize(
+    ("broker", "topic", "says"),
+    [
+        ("memory:", "a", "broker: memory: is inside one tree of processes"),
+        ("ftp://a", "a", "broker: give memory: or the URL of an engine"),
+        ("redis://:sekret@127.0.0.1:{port}", "a", "redis://127.0.0.1:{port}: "),
+        ("redis://127.0.0.1:{port}", "a b", "'a b': a topic is levels of letters"),
+    ],
+)
+def test_an_outsider_is_told_in_one_line_what_is_wrong(broker, topic, says):
+    port = redis_server.free_port()
+    command = [HX, "publish", topic, "1", f"--broker={broker.format(port=port)}"]
+    done = subprocess.run(command, timeout=PATIENCE, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith(f"hendrix: error: {says.format(port=port)}"), done.stderr
+    assert done.stderr.count("\n") == 1 and "sekret" not in done.stderr
 
 
 def test_a_tree_is_killed_and_whoever_was_there_is_not_any_more(server):

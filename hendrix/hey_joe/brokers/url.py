@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from hendrix.errors import ConfigurationError
 from hendrix.hey_joe.broker import Broker
@@ -17,6 +17,7 @@ from hendrix.hey_joe.brokers.schema import NAME, schema_of
 
 # What goes on to the client of Redis.
 REDIS_OPTIONS = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+SENTINEL_OPTIONS = "sentinel_username, sentinel_password"
 
 
 def broker_of(url: str, reactor: Any) -> Broker | None:
@@ -57,18 +58,24 @@ def _redis(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Call
         raise ValueError("it needs the client of Redis: pip install 'hendrix[redis]'") from None
     from hendrix.hey_joe.brokers.redis import Redis
 
+    sentinel, tls = parts.scheme.endswith("+sentinel"), parts.scheme.startswith("rediss")
     options = dict(parse_qsl(parts.query))
+    watch = {name: options.pop(f"sentinel_{name}") for name in ("username", "password") if sentinel and f"sentinel_{name}" in options}
     prefix = f"{{{options.pop('name', NAME)}}}"  # in braces: in a Redis Cluster all keys are in one place
     for option in options:
         if option not in REDIS_OPTIONS:
-            raise ValueError(f"there is no option {option}; there is name, {', '.join(REDIS_OPTIONS)}")
+            raise ValueError(
+                f"there is no option {option}; there is name, {', '.join(REDIS_OPTIONS)}, and for sentinels {SENTINEL_OPTIONS}"
+            )
+        if not tls:
+            raise ValueError(f"{option} is for TLS: begin with rediss{parts.scheme.removeprefix('redis')}://")
     # One try: a client that connects anew by itself would hide that messages are lost.
     client: dict[str, Any] = {
         "decode_responses": True, "protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": PATIENCE,
         "socket_connect_timeout": PATIENCE, "client_name": "hendrix",
     }  # fmt: skip
     thread = AsyncioThread(reactor, "redis")
-    if parts.scheme != "redis+sentinel":
+    if not sentinel:
         plain = parts._replace(query=urlencode(options)).geturl()
         ConnectionPool.from_url(plain, **client).make_connection()  # it is well-formed
 
@@ -80,14 +87,23 @@ def _redis(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Call
         if not service:
             raise ValueError("give the name of the service that the sentinels watch, as in redis+sentinel://one:26379,two:26379/mymaster")
         places = [_place(host, 26379) for host in parts.netloc.rpartition("@")[2].split(",")]
-        account = {"username": parts.username or None, "password": parts.password or None, "db": int(db or 0)}
+        account = {"username": unquote(parts.username or "") or None, "password": unquote(parts.password or "") or None, "db": int(db or 0)}
+        secure = {"ssl": True, **_typed(options)} if tls else {}
 
         async def pool() -> ConnectionPool:
-            sentinel = Sentinel(places, sentinel_kwargs=client, **client, **account, **options)
-            found: ConnectionPool = sentinel.master_for(service).connection_pool
+            watching = Sentinel(places, sentinel_kwargs={**client, **secure, **watch}, **client, **secure, **account)
+            found: ConnectionPool = watching.master_for(service).connection_pool
             return found
 
     return lambda: Redis(thread, pool, prefix), thread.stop
+
+
+def _typed(options: dict[str, str]) -> dict[str, Any]:
+    """As the client of Redis reads them from a URL."""
+    return {
+        name: value.lower() not in ("", "0", "f", "false", "n", "no") if name == "ssl_check_hostname" else value
+        for name, value in options.items()
+    }
 
 
 def _postgres(parts: SplitResult, reactor: Any) -> tuple[Callable[[], Engine], Callable[[], object]]:
@@ -121,5 +137,6 @@ def _place(text: str, port: int) -> tuple[str, int]:
 
 
 MAKERS: dict[str, Callable[[SplitResult, Any], tuple[Callable[[], Engine], Callable[[], object]]]] = {
-    "redis": _redis, "rediss": _redis, "redis+sentinel": _redis, "postgresql": _postgres, "postgres": _postgres,
+    "redis": _redis, "rediss": _redis, "redis+sentinel": _redis, "rediss+sentinel": _redis,
+    "postgresql": _postgres, "postgres": _postgres,
 }  # fmt: skip
