@@ -223,7 +223,7 @@ def test_the_address_in_a_proxy_header_reaches_the_application() -> None:
 
 
 def test_on_ports_80_and_443_alone(tmp_path: Path, certificate: Certificate) -> None:
-    """The command of the page: plain, over TLS, the file of an ACME client; and a new certificate after SIGHUP."""
+    """The command of the page: plain, over TLS, and the file of an ACME client."""
     [words] = [words for words in lines(page("deploying.md"), "twistd") if "--http-port=80" in words]
     write_files(STARTED, tmp_path)
     for folder in ("tls", "static", "acme/.well-known/acme-challenge"):
