@@ -135,6 +135,7 @@ def test_the_deploy_script_serves(examples: Path) -> None:
 def test_the_readme_has_a_row_for_each_example(examples: Path) -> None:
     rows = [line for line in (examples / "README.md").read_text().splitlines() if line.startswith("| [")]
     assert {row.split("](")[1].split(")")[0] for row in rows} == {f"{app.split('.')[0]}.py" for app in APPS} | {
+        "celery_bridge",
         "chat",
         "django_site",
         "frames",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -137,6 +138,13 @@ ShutdownWaitLength 0
 """
 
 
+# Of those who use it. There are few relays for their paths, and no need to ask for the descriptors of many in one go.
+OF_MEMBERS = ("VanguardsLiteEnabled 0", "TestingClientMaxIntervalWithoutRequest 1", "FetchDirInfoEarly 1", "FetchDirInfoExtraEarly 1")
+
+# Seconds for the relays to find each other: some fifteen, and many more on a machine that is busy.
+BOOTSTRAP = 180.0
+
+
 class Network:
     """Three authorities, which are relays too, and a fourth relay; and of those who use it, as many as the test makes."""
 
@@ -171,10 +179,23 @@ class Network:
         tor.start()
 
     def member(self, name, *settings):
-        """A tor that uses the network."""
-        tor = Tor(self.directory / name, *settings)
+        """A tor that uses the network.
+
+        It comes when all relays are known: who comes before has too few for its paths, and looks again only much later.
+        """
+        wait_until(self._known, "the relays find each other", BOOTSTRAP)
+        tor = Tor(self.directory / name, *OF_MEMBERS, *settings)
         self._join(tor)
         return tor
+
+    def _known(self):
+        """Whether each authority has published a consensus in which all relays can be used for all."""
+        for tor in self._relays[:3]:
+            consensus = tor.directory / "data/cached-microdesc-consensus"
+            flags = re.findall(r"^s (.*)$", consensus.read_text() if consensus.exists() else "", re.MULTILINE)
+            if sum({"Guard", "HSDir", "Running", "Valid"} <= set(each.split()) for each in flags) < len(self._relays):
+                return False
+        return True
 
     def stop(self):
         for tor in self.members:
