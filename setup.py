@@ -15,7 +15,6 @@ FEATURES = {
     "fast": ["uvloop>=0.21; sys_platform != 'win32'"],
     "redis": ["redis>=5"],
     "postgres": ["psycopg[binary]>=3.2"],
-    "nats": ["nats-py>=2.9"],
     "metrics": ["prometheus-client>=0.23"],
     "opentelemetry": ["opentelemetry-api>=1.20"],
     "manhole": ["twisted[conch]"],

@@ -124,7 +124,7 @@ def test_a_name_that_is_wrong_is_one_line(module, name, words):
 
 def test_twisted_web_is_not_imported_where_there_is_none():
     """It is large, and so is what else only some sites need."""
-    large = ("twisted.web", "hendrix.metrics.meter", "hendrix.showing", "redis", "psycopg", "nats", "txtorcon", "django", "wsproto")
+    large = ("twisted.web", "hendrix.metrics.meter", "hendrix.showing", "redis", "psycopg", "txtorcon", "django", "wsproto")
     program = f"import sys, hendrix.service, hendrix.workers.child; print([n for n in sys.modules if n.startswith({large!r})])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

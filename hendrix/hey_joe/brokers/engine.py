@@ -1,4 +1,4 @@
-"""What `cluster` wants of an engine: Redis, PostgreSQL or NATS, each in a file of its own.
+"""What `cluster` wants of an engine: Redis or PostgreSQL, each in a file of its own.
 
 An `Engine` is one connection, and is made anew for the next. It is called on the reactor thread, where its Deferreds fire; it waits and
 repeats nothing. Whatever fails ends the connection: `Ears.lost` is called, once, after `Engine.open` has succeeded.
